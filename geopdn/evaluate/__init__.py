@@ -1,0 +1,1 @@
+"""Matching, average precision, recall against cost."""

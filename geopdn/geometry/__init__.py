@@ -1,0 +1,1 @@
+"""Pixels and places: windows, pyramids, grids, oriented boxes, pixel <-> map. No rasterio, no torch."""

@@ -1,0 +1,1 @@
+"""Vector layers, styles, saliency raster, pictures. Knows no torch."""

@@ -1,0 +1,1 @@
+"""Training: torchgeo datasets and samplers, augmentation, the Lightning module."""

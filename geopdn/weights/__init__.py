@@ -1,0 +1,1 @@
+"""The weights that ship with geopdn (safetensors with a readable header)."""
