@@ -1,0 +1,296 @@
+"""Configuration: frozen, typed, strict. YAML files in, validated objects out."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from geopdn.errors import ConfigError
+
+MAX_CONFIG_BYTES = 1_000_000
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,59}$")]
+
+
+class Strict(BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class WindowKind(Strict):
+    """One kind of high-resolution window.
+
+    Attributes:
+        extent: side in level-0 pixels, halo included.
+        level: level it is read at; the tensor's side is `extent / 2**level`.
+        halo: level-0 pixels on each side that are seen but whose objects belong to a neighbour.
+    """
+
+    extent: Annotated[int, Field(ge=64, le=8192, multiple_of=64)]
+    level: Annotated[int, Field(ge=0, le=6)]
+    halo: Annotated[int, Field(ge=0, le=1024)]
+
+    @property
+    def name(self) -> str:
+        """The extent as text: the name users see in the `windows` layer."""
+        return str(self.extent)
+
+    @property
+    def core(self) -> int:
+        """Side in level-0 pixels of the part whose objects belong to the window."""
+        return self.extent - 2 * self.halo
+
+    @property
+    def tensor(self) -> int:
+        """Side in pixels of the tensor that is read."""
+        return self.extent >> self.level
+
+    @model_validator(mode="after")
+    def _has_core(self) -> WindowKind:
+        if self.core < 32 or self.extent % (1 << self.level) or self.halo % (1 << self.level):
+            msg = f"window kind {self.extent}: halo {self.halo} leaves no core of 32 px, or does not fit level {self.level}"
+            raise ValueError(msg)
+        return self
+
+
+class RadiometryConfig(Strict):
+    """How stored values become network inputs; see `geopdn.scene.radiometry`."""
+
+    kind: Literal["fixed", "percentile"]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    dtypes: tuple[str, ...] = ()
+
+
+class ModelConfig(Strict):
+    """What a PatchDriveNet is: everything needed to build it and to feed it.
+
+    Attributes:
+        classes: class names, in the order of the score channels.
+        bands: band names in the order of the input channels.
+        pixel_size_m: true ground size of a pixel that it was trained at.
+        radiometry: how values are scaled.
+        global_scale: pixels of the overview per pixel of the scene (1/8, 1/4).
+        size_edges_px: object lengths, in level-0 pixels, that separate the size classes.
+        kinds: kinds of windows, the first being the one of the dense path.
+        has_heading: whether boxes are oriented (False after training on axis-aligned labels).
+        global_backbone: `dense-...`, `timm:NAME` or `torchgeo:NAME`.
+        highres_backbone: likewise.
+        input_upsample: windows are enlarged by this factor inside the network (objects of a few pixels).
+        neck: channels of the feature pyramid of the high-resolution stream.
+        grid: channels of the global grid.
+        dim: embedding size of fusion and controller.
+        heads: attention heads of the fusion.
+        hidden: state size of the controller's LSTM.
+    """
+
+    classes: Annotated[tuple[Name, ...], Field(min_length=1)]
+    bands: Annotated[tuple[Name, ...], Field(min_length=1, max_length=32)]
+    pixel_size_m: Positive
+    radiometry: RadiometryConfig
+    global_scale: Literal[0.5, 0.25, 0.125, 0.0625] = 0.125
+    size_edges_px: tuple[Positive, ...] = (12.0, 32.0)
+    kinds: Annotated[tuple[WindowKind, ...], Field(min_length=1)] = (
+        WindowKind(extent=512, level=0, halo=32),
+        WindowKind(extent=256, level=0, halo=32),
+        WindowKind(extent=1024, level=1, halo=64),
+        WindowKind(extent=2048, level=2, halo=128),
+    )
+    has_heading: bool = True
+    global_backbone: str = "dense-global"
+    highres_backbone: str = "dense-nano"
+    input_upsample: Literal[1, 2] = 1
+    neck: Annotated[int, Field(ge=16, le=512)] = 64
+    grid: Annotated[int, Field(ge=16, le=512)] = 64
+    dim: Annotated[int, Field(ge=32, le=1024)] = 128
+    heads: Annotated[int, Field(ge=1, le=16)] = 4
+    hidden: Annotated[int, Field(ge=16, le=1024)] = 64
+
+    @property
+    def overview_level(self) -> int:
+        """Level of the overview: 3 for 1/8, 2 for 1/4."""
+        return {0.5: 1, 0.25: 2, 0.125: 3, 0.0625: 4}[self.global_scale]
+
+    @property
+    def n_size_classes(self) -> int:
+        """Number of size classes K."""
+        return len(self.size_edges_px) + 1
+
+    @model_validator(mode="after")
+    def _sorted_edges(self) -> ModelConfig:
+        if list(self.size_edges_px) != sorted(set(self.size_edges_px)):
+            msg = f"size_edges_px must increase, got {self.size_edges_px}"
+            raise ValueError(msg)
+        if len({kind.name for kind in self.kinds}) != len(self.kinds):
+            msg = "kinds of windows must differ in extent"
+            raise ValueError(msg)
+        return self
+
+
+class SceneLabels(Strict):
+    """One or several scenes with their labels.
+
+    Attributes:
+        scenes: glob pattern of rasters, relative to the `root` of the data section.
+        labels: vector file; `{stem}` stands for the scene's file name without its ending.
+        place: regular expression with one group that names the place, searched in the file name.
+        weight: how often a place of this source is drawn, relative to the other sources' places.
+    """
+
+    scenes: str
+    labels: str
+    place: str = r"^(.+)$"
+    weight: Positive = 1.0
+
+
+class DataConfig(Strict):
+    """Where the scenes and labels are and how they are split by place.
+
+    Attributes:
+        root: folder that the patterns are relative to; itself relative to the configuration file.
+        sources: scenes with labels.
+        validation: places never trained on, nor used to choose anything: scores come from here.
+        calibration: places never trained on; saliency, priorities and thresholds are fitted here.
+    """
+
+    root: str
+    sources: Annotated[tuple[SceneLabels, ...], Field(min_length=1)]
+    validation: tuple[str, ...] = ()
+    calibration: tuple[str, ...] = ()
+
+
+class TrainingConfig(Strict):
+    """How the network is trained.
+
+    Attributes:
+        region_px: side of a training region, level-0 pixels: the extent of its overview.
+        window_px: side of the high-resolution training windows, tensor pixels.
+        windows: windows a region.
+        level_shares: share of the windows read at each level, from level 0.
+        object_share: share of the windows placed on an object; the rest lie anywhere.
+        rotation_deg: windows are turned by up to this angle (besides quarter turns); oriented labels only.
+        zoom: windows are enlarged or shrunk by up to this factor.
+        batch: regions a step.
+        steps: optimiser steps.
+        learning_rate: peak of AdamW's schedule: linear warm-up, cosine to 2 %.
+        ema: decay of the running average of the weights; the average is what is kept.
+        checkpoint_every: steps between checkpoints (one epoch).
+        check_every: epochs between full scans of the calibration places; 0 for none before the end.
+        context_dropout: share of the windows that see nothing of the global grid.
+    """
+
+    seed: int = 0
+    region_px: Annotated[int, Field(ge=256, multiple_of=256)] = 2048
+    window_px: Annotated[int, Field(ge=96, multiple_of=32)] = 384
+    windows: Annotated[int, Field(ge=1, le=16)] = 2
+    level_shares: tuple[Share, ...] = (1.0,)
+    object_share: Share = 0.85
+    rotation_deg: Annotated[float, Field(ge=0, le=45)] = 0.0
+    zoom: Annotated[float, Field(ge=1, le=2)] = 1.25
+    gain: Annotated[float, Field(ge=0, le=0.9)] = 0.2
+    batch: Annotated[int, Field(ge=1)] = 4
+    steps: Annotated[int, Field(ge=1)] = 3000
+    learning_rate: Positive = 1e-3
+    weight_decay: Share = 0.05
+    warmup: Annotated[int, Field(ge=0)] = 200
+    ema: Share = 0.998
+    checkpoint_every: Annotated[int, Field(ge=1)] = 200
+    check_every: Annotated[int, Field(ge=0)] = 4
+    context_dropout: Share = 0.2
+
+
+class TrainConfig(Strict):
+    """A whole training configuration file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
+    description: str = ""
+    licence: str = ""
+    trained_on: str = ""
+    model: ModelConfig
+    data: DataConfig
+    training: TrainingConfig = TrainingConfig()
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice and alias expansion."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ConfigError(f"key {key!r} is given twice near line {node.start_mark.line + 1}: keep one")
+        return super().construct_mapping(node, deep=deep)
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise ConfigError("aliases (*name) are not allowed in configuration files: write the value out")
+        return super().compose_node(parent, index)
+
+
+def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
+    """The mapping in a YAML text.
+
+    Raises:
+        ConfigError: not YAML, unsafe tags, a key given twice, or not a mapping.
+    """
+    if len(text) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{name}: {len(text)} bytes, expected a configuration under {MAX_CONFIG_BYTES}")
+    try:
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{name}: expected a mapping of sections at the top, got {type(content).__name__}")
+    return content
+
+
+def _known_keys(model: type[BaseModel]) -> set[str]:
+    keys: set[str] = set()
+    for name, field in model.model_fields.items():
+        keys.add(name)
+        for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                keys |= _known_keys(part)
+    return keys
+
+
+def describe(error: ValidationError, *, name: str, known: set[str]) -> str:
+    """One line that names each wrong key with its value and the nearest valid key."""
+    parts = []
+    for item in error.errors()[:5]:
+        place = ".".join(str(part) for part in item["loc"])
+        text = f"{place}: {item['msg']}"
+        if item["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(item["loc"][-1]), sorted(known), n=1)
+            text = f"{place}: unknown key" + (f", did you mean {near[0]!r}?" if near else "")
+        elif item["type"] != "missing":
+            text += f" (got {str(item['input'])[:80]!r})"
+        parts.append(text)
+    return f"{name}: " + "; ".join(parts)
+
+
+def load_train_config(path: Path) -> TrainConfig:
+    """Read and check a training configuration.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or a key or value is wrong; the message names it.
+    """
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ConfigError(f"{path}: over {MAX_CONFIG_BYTES} bytes, expected a configuration file")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error}") from None
+    try:
+        return TrainConfig.model_validate(parse_yaml(text, name=str(path)))
+    except ValidationError as error:
+        raise ConfigError(describe(error, name=str(path), known=_known_keys(TrainConfig))) from None

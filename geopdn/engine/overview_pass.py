@@ -1,0 +1,98 @@
+"""Stages 1 and 2 over a whole scene: the overview through the global stream, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geopdn.geometry.window import Window
+from geopdn.model.patchdrivenet import PatchDriveNet
+from geopdn.model.streams import pack_overview
+from geopdn.scene import PixelSource, Stretch
+from geopdn.scene.overview import Overview, open_overview
+
+TILE = 1024  # overview pixels, a multiple of the grid's stride
+HALO = 96  # overview pixels seen around a tile, a multiple of the grid's stride
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True, eq=False)
+class SceneMap:
+    """What the global stream makes of a scene.
+
+    Attributes:
+        rate: `[K, h, w]` float32 expected objects of each size class in each cell, 0 where nothing is valid.
+        grid: `[G, h/4, w/4]` the global grid; fusion replaces it by its successor.
+        valid: `[h, w]` True where a cell has a valid pixel.
+        statistics: whether minima and maxima were known.
+        source: where the overview came from: `sidecar`, `overviews` or `computed`.
+    """
+
+    rate: NDArray[np.float32]
+    grid: Tensor
+    valid: NDArray[np.bool_]
+    statistics: bool
+    source: str
+
+
+def look_at_overview(
+    source: PixelSource, net: PatchDriveNet, *, stretch: Stretch, device: torch.device, progress: Progress | None = None
+) -> SceneMap:
+    """Run the global stream over the scene's overview.
+
+    Args:
+        source: the scene.
+        net: the network, on `device`.
+        stretch: the scene's radiometric stretch.
+        device: where it runs.
+        progress: called with (done, total) tiles.
+
+    Returns:
+        The map of expected counts and the global grid of the whole scene.
+    """
+    level = net.config.overview_level
+    with open_overview(source, level=level, stretch=stretch) as reader:
+        height, width = reader.size.height, reader.size.width
+        h, w = -(-height // 4), -(-width // 4)
+        gh, gw = -(-height // 16), -(-width // 16)
+        rate = np.zeros((net.config.n_size_classes, h, w), np.float32)
+        valid = np.zeros((h, w), np.bool_)
+        grid = torch.zeros(net.config.grid, gh, gw, device=device)
+        tiles = [(row, col) for row in range(0, height, TILE) for col in range(0, width, TILE)]
+        statistics = False
+        for done, (row, col) in enumerate(tiles):
+            tall, wide = (min(TILE, -(-(end - start) // 16) * 16) for start, end in ((row, height), (col, width)))
+            window = Window(row - HALO, col - HALO, tall + 2 * HALO, wide + 2 * HALO, level)
+            view = reader.read(window)
+            statistics = view.low is not None
+            if view.valid.any():
+                features, saliency = net.look(_tensor(view, device))
+                ch, cw, i, j = tall // 4, wide // 4, row // 4, col // 4
+                share = torch.from_numpy(view.valid)[None, None]
+                some = torch.nn.functional.max_pool2d(share, 4)[0, 0].numpy()[HALO // 4 :, HALO // 4 :][:ch, :cw] > 0
+                part = saliency.rate[0, :, HALO // 4 :, HALO // 4 :][:, :ch, :cw].cpu().numpy() * some
+                keep = (slice(i, min(i + ch, h)), slice(j, min(j + cw, w)))
+                n, m = keep[0].stop - i, keep[1].stop - j
+                rate[:, keep[0], keep[1]] = part[:, :n, :m]
+                valid[keep] = some[:n, :m]
+                gi, gj = row // 16, col // 16
+                block = features.grid[0, :, HALO // 16 :, HALO // 16 :][:, : tall // 16, : wide // 16]
+                target = grid[:, gi : gi + tall // 16, gj : gj + wide // 16]
+                target.copy_(block[:, : target.shape[1], : target.shape[2]])
+            if progress:
+                progress(done + 1, len(tiles))
+        return SceneMap(rate=rate, grid=grid, valid=valid, statistics=statistics, source=reader.kind)
+
+
+def _tensor(view: Overview, device: torch.device) -> Tensor:
+    mean = torch.from_numpy(view.mean)[None]
+    low = torch.from_numpy(view.low)[None] if view.low is not None else None
+    high = torch.from_numpy(view.high)[None] if view.high is not None else None
+    packed = pack_overview(mean, low, high, torch.from_numpy(view.valid)[None, None])
+    return packed.to(device, memory_format=torch.channels_last)

@@ -1,0 +1,76 @@
+"""Reading planned windows ahead of the network, in file order, in batches of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geopdn.errors import SceneReadError
+from geopdn.plan import Planned
+from geopdn.scene import PixelSource, Stretch
+
+BATCH_PX = 1 << 20  # tensor pixels of a batch
+READERS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadWindow:
+    """One window as the network takes it.
+
+    Attributes:
+        index: position of the window in the run's list.
+        planned: what was planned.
+        values: `[C, s, s]` stretched, None where nothing was valid or reading failed.
+        cause: why reading failed, else empty.
+    """
+
+    index: int
+    planned: Planned
+    values: NDArray[np.float32] | None
+    cause: str = ""
+
+
+def batches_in_file_order(
+    source: PixelSource, stretch: Stretch, planned: Sequence[tuple[int, Planned]]
+) -> Iterator[list[ReadWindow]]:
+    """Read windows with threads, a few batches ahead.
+
+    Args:
+        source: the scene; safe to read from several threads.
+        stretch: applied to every window alike.
+        planned: (index, window) pairs in any order.
+
+    Yields:
+        Batches of windows of one tensor size, by kind, then in file order.
+    """
+    groups: dict[tuple[int, int, int], list[tuple[int, Planned]]] = {}
+    for index, item in planned:
+        groups.setdefault((item.window.level, item.window.height, item.window.width), []).append((index, item))
+    batches: list[list[tuple[int, Planned]]] = []
+    for key in sorted(groups):
+        items = sorted(groups[key], key=lambda pair: (pair[1].window.row, pair[1].window.col, pair[0]))
+        n = max(1, BATCH_PX // (key[1] * key[2]))
+        batches += [items[i : i + n] for i in range(0, len(items), n)]
+    with ThreadPoolExecutor(READERS) as pool:
+        ahead: list[list[Future[ReadWindow]]] = []
+        waiting = iter(batches)
+        for batch in waiting:
+            ahead.append([pool.submit(_read, source, stretch, index, item) for index, item in batch])
+            if len(ahead) > 2:
+                yield [future.result() for future in ahead.pop(0)]
+        while ahead:
+            yield [future.result() for future in ahead.pop(0)]
+
+
+def _read(source: PixelSource, stretch: Stretch, index: int, item: Planned) -> ReadWindow:
+    try:
+        pixels = source.read(item.window)
+    except SceneReadError as error:
+        return ReadWindow(index, item, None, cause=str(error))
+    if not pixels.valid.any():
+        return ReadWindow(index, item, None)
+    return ReadWindow(index, item, stretch.apply(pixels))

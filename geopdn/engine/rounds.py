@@ -1,0 +1,227 @@
+"""Stages 3 and 4 for one round of windows: inspect, detect, fuse, advise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geopdn.detections import Detections
+from geopdn.engine.reading import ReadWindow, batches_in_file_order
+from geopdn.geometry.window import Size, Window
+from geopdn.model.controller import DriveState, modulation, patch_statistics
+from geopdn.model.fusion import sample_grid
+from geopdn.model.head import Decoded
+from geopdn.model.patchdrivenet import PatchDriveNet
+from geopdn.plan import Planned
+from geopdn.scene import PixelSource, Stretch
+
+FUSION_BLOCK = 16  # cells of the global grid; tokens of windows that touch a block are fused into it
+FUSION_LIMIT = 64  # windows fused into one block in one round
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What one window brought.
+
+    Attributes:
+        index: position in the run's list.
+        status: `read`, `empty` or `failed`.
+        cause: why it failed.
+        tokens: `[16, dim]`, None where it was not read.
+        pooled: `[dim]`.
+        detections: in level-0 pixels; those of its core only.
+    """
+
+    index: int
+    status: str
+    cause: str
+    tokens: Tensor | None
+    pooled: Tensor | None
+    detections: Detections
+
+
+def inspect_windows(
+    planned: Sequence[tuple[int, Planned]],
+    *,
+    source: PixelSource,
+    stretch: Stretch,
+    net: PatchDriveNet,
+    grid: Tensor | None,
+    device: torch.device,
+    min_score: float,
+    done: Callable[[Seen], None],
+) -> list[Seen]:
+    """Read, look at and decode windows.
+
+    Args:
+        planned: (index, window) pairs.
+        source: the scene.
+        stretch: its stretch.
+        net: the network.
+        grid: global grid `[G, h, w]` that conditions the head, None on the dense path.
+        device: where the network runs.
+        min_score: lowest score that is decoded.
+        done: called for every window that is finished.
+
+    Returns:
+        One record a window, by index: the result does not depend on the order of reading.
+    """
+    seen: list[Seen] = []
+    for batch in batches_in_file_order(source, stretch, planned):
+        good = [item for item in batch if item.values is not None]
+        for item in batch:
+            if item.values is None:
+                status = "failed" if item.cause else "empty"
+                seen.append(Seen(item.index, status, item.cause, None, None, Detections.empty()))
+                done(seen[-1])
+        if not good:
+            continue
+        values = torch.from_numpy(np.stack([item.values for item in good if item.values is not None]))
+        values = values.to(device, memory_format=torch.channels_last)
+        context = None if grid is None else _context(grid, good, net.grid_px)
+        features, found = net.find(values, context, min_score=min_score)
+        for i, (item, part) in enumerate(zip(good, _split(found, good, source.size), strict=True)):
+            seen.append(Seen(item.index, "read", "", features.tokens[i], features.pooled[i], part))
+            done(seen[-1])
+    return sorted(seen, key=lambda s: s.index)
+
+
+def _context(grid: Tensor, batch: Sequence[ReadWindow], grid_px: int) -> Tensor:
+    row, col, extent = places([item.planned for item in batch], grid.device)
+    return sample_grid(grid, (col + extent / 2) / grid_px, (row + extent / 2) / grid_px)
+
+
+def places(planned: Sequence[Planned], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Top rows, left columns and extents `[n]` of windows in level-0 pixels."""
+    full = [item.window.at_full_resolution() for item in planned]
+    row, col, extent = (
+        torch.tensor(values, dtype=torch.float32, device=device)
+        for values in ([w.row for w in full], [w.col for w in full], [w.height for w in full])
+    )
+    return row, col, extent
+
+
+def _split(found: Decoded, batch: Sequence[ReadWindow], size: Size) -> list[Detections]:
+    """Detections of each window of a batch in level-0 pixels, those whose centre lies in its core."""
+    window = found.window.cpu().numpy()
+    boxes = found.boxes.double().cpu().numpy()
+    score = found.score.double().cpu().numpy()
+    label = found.label.cpu().numpy().astype(np.int64)
+    parts = []
+    for i, item in enumerate(batch):
+        mine = window == i
+        full, level = item.planned.window.at_full_resolution(), item.planned.window.level
+        local = boxes[mine]
+        local[:, :4] *= 1 << level
+        local[:, 0] += full.col
+        local[:, 1] += full.row
+        keep = in_core(local, item.planned.core, size) & np.isfinite(local).all(1)
+        n = int(keep.sum())
+        parts.append(
+            Detections(
+                boxes=local[keep],
+                score=score[mine][keep],
+                label=label[mine][keep],
+                window=np.full(n, item.index, np.int64),
+                level=np.full(n, level, np.int64),
+                cut=is_cut(local[keep], full, size),
+            )
+        )
+    return parts
+
+
+def in_core(boxes: NDArray[np.float64], core: Window, size: Size) -> NDArray[np.bool_]:
+    """Where a centre lies in a core, with a little tolerance so that nothing falls between two cores."""
+    slack = 4.0
+    top = core.row - slack if core.row > 0 else -np.inf
+    left = core.col - slack if core.col > 0 else -np.inf
+    bottom = core.row_stop + slack if core.row_stop < size.height else np.inf
+    right = core.col_stop + slack if core.col_stop < size.width else np.inf
+    x, y = boxes[:, 0], boxes[:, 1]
+    in_scene = (x >= 0) & (y >= 0) & (x < size.width) & (y < size.height)
+    inside: NDArray[np.bool_] = (x >= left) & (x < right) & (y >= top) & (y < bottom) & in_scene
+    return inside
+
+
+def is_cut(boxes: NDArray[np.float64], window: Window, size: Size) -> NDArray[np.bool_]:
+    """Where a box reaches an edge of its window that is not an edge of the scene."""
+    from geopdn.geometry.boxes import bounds
+
+    x0, y0, x1, y1 = bounds(boxes).T if len(boxes) else np.zeros((4, 0))
+    cut: NDArray[np.bool_] = (
+        ((x0 < window.col) & (window.col > 0))
+        | ((y0 < window.row) & (window.row > 0))
+        | ((x1 > window.col_stop) & (window.col_stop < size.width))
+        | ((y1 > window.row_stop) & (window.row_stop < size.height))
+    )
+    return cut
+
+
+def fuse(grid: Tensor, seen: Sequence[Seen], planned: Sequence[Planned], *, net: PatchDriveNet) -> Tensor:
+    """Fuse a round's tokens into the global grid, block by block; blocks no window touches stay as they are.
+
+    Args:
+        grid: `[G, h, w]`.
+        seen: records of the round, by index.
+        planned: their windows, in the same order.
+        net: the network.
+
+    Returns:
+        The fused grid, a new tensor.
+    """
+    pairs = [(s, p) for s, p in zip(seen, planned, strict=True) if s.tokens is not None]
+    if not pairs:
+        return grid
+    tokens = torch.stack([s.tokens for s, _ in pairs if s.tokens is not None])  # [n, 16, dim]
+    row, col, extent = places([p for _, p in pairs], grid.device)
+    spots = net.token_places(row, col, extent)  # [n, 16, 3]
+    top, left = row / net.grid_px, col / net.grid_px
+    bottom, right = top + extent / net.grid_px, left + extent / net.grid_px
+    fused = grid.clone()
+    for i in range(0, grid.shape[1], FUSION_BLOCK):
+        for j in range(0, grid.shape[2], FUSION_BLOCK):
+            touches = (bottom > i) & (top < i + FUSION_BLOCK) & (right > j) & (left < j + FUSION_BLOCK)
+            which = torch.nonzero(touches)[:FUSION_LIMIT, 0]
+            if not len(which):
+                continue
+            block = grid[:, i : i + FUSION_BLOCK, j : j + FUSION_BLOCK]
+            shift = torch.tensor([float(j), float(i), 0.0], device=grid.device)
+            local = (spots[which] - shift).flatten(0, 1)[None]
+            change = net.fusion(block[None], tokens[which].flatten(0, 1)[None], local)[0]
+            fused[:, i : i + FUSION_BLOCK, j : j + FUSION_BLOCK] = change
+    return fused
+
+
+def advise(
+    seen: Sequence[Seen],
+    planned: Sequence[Planned],
+    expected: Sequence[float],
+    *,
+    net: PatchDriveNet,
+    grid: Tensor,
+    seen_share: float,
+    min_score: float,
+    state: DriveState | None,
+) -> tuple[NDArray[np.float32], DriveState | None]:
+    """The controller's log factors `[h, w]` on the grid's cells after a round, and its state."""
+    rows = [k for k, s in enumerate(seen) if s.pooled is not None]
+    if not rows:
+        return np.zeros(grid.shape[1:], np.float32), state
+    row, col, extent = places([planned[k] for k in rows], grid.device)
+    context = sample_grid(grid, (col + extent / 2) / net.grid_px, (row + extent / 2) / net.grid_px)
+    kept = [seen[k].detections.score[seen[k].detections.score >= min_score] for k in rows]
+    statistics = patch_statistics(
+        torch.tensor([float(len(k)) for k in kept], device=grid.device),
+        torch.tensor([float(expected[k]) for k in rows], device=grid.device),
+        torch.tensor([float(len(k) > 0) * 0.7 for k in kept], device=grid.device),
+        torch.log2(extent / net.grid_px),
+        torch.full((len(rows),), seen_share, device=grid.device),
+    )
+    pooled = torch.stack([p for k in rows if (p := seen[k].pooled) is not None])
+    advice, state = net.patch_drive_controller(pooled[None], context[None], statistics[None], state)
+    return modulation(grid[None], advice)[0].cpu().numpy(), state

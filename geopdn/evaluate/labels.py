@@ -1,0 +1,316 @@
+"""Vector labels as the truth of one scene: any layer, any CRS, oriented boxes in the scene's pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geopdn.errors import GeoreferenceError, LabelError
+from geopdn.geometry import boxes as box
+from geopdn.geometry import ground
+from geopdn.output.frames import map_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyproj import CRS
+
+    from geopdn.detections import SceneFrame
+
+Geometries = NDArray[np.object_]
+Mask = NDArray[np.bool_]
+
+DEFAULT_FIELD = "label"
+DEFAULT_NAME = "object"
+# A geometry that fills this share of its upright bounds is an upright rectangle (a degree of rotation allowed).
+UPRIGHT_FILL = 0.95
+# Parts of one feature nearer than this many pixels are one object (a box cut at the antimeridian).
+PART_GAP_PX = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What is truly there in one scene; M objects.
+
+    Attributes:
+        boxes: `[M, 5]` float64, level-0 pixels (`geopdn.geometry.boxes`).
+        labels: `[M]` int64, index into `names`.
+        names: class names.
+        ignore: `[M]` True for objects that are not scored: truncated, or with the centre outside the scene.
+        axis_aligned: True where the labels are upright rectangles and so say nothing of a heading.
+        n_outside: features dropped because they do not touch the scene.
+        n_empty: features dropped because they have no geometry.
+    """
+
+    boxes: box.Boxes
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+    ignore: Mask
+    axis_aligned: bool = False
+    n_outside: int = 0
+    n_empty: int = 0
+
+    def __post_init__(self) -> None:
+        m = len(self.labels)
+        if self.boxes.shape != (m, 5) or self.ignore.shape != (m,):
+            msg = f"{m} labels need boxes [{m}, 5] and ignore [{m}], got {self.boxes.shape} and {self.ignore.shape}"
+            raise ValueError(msg)
+        if m and not (self.labels.min() >= 0 and self.labels.max() < len(self.names)):
+            msg = f"labels {self.labels.min()} to {self.labels.max()} do not index the {len(self.names)} class names"
+            raise ValueError(msg)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def read_labels(
+    path: str | Path,
+    frame: SceneFrame,
+    *,
+    layer: str | None = None,
+    label_field: str | None = None,
+    names: Sequence[str] | None = None,
+    point_size_m: float | None = None,
+    min_side_px: float = 0.0,
+    allow_empty: bool = False,
+) -> Truth:
+    """Read the labels of one scene.
+
+    A column `scene`, where present, keeps the features whose value is the scene's name (with or without folder
+    and ending); columns `truncated` and `ignore` mark what is not scored. A feature of several separate parts is
+    as many objects.
+
+    Args:
+        path: GeoPackage, GeoJSON or any other vector file that GDAL reads.
+        frame: the scene: name, size, transform and CRS.
+        layer: layer name; None takes `labels`, else the only layer.
+        label_field: column with the class names; None takes `label` where present, else there is one class.
+        names: the classes in order; None takes those of the whole file, sorted.
+        point_size_m: ground size of the upright square that stands for a point.
+        min_side_px: sides are raised to at least this many pixels.
+        allow_empty: return no objects, instead of raising, where the file has none for this scene.
+
+    Returns:
+        The truth, in the order of the file.
+
+    Raises:
+        LabelError: the file cannot be read, has no features, no CRS, an unknown class, or lies elsewhere.
+    """
+    table = read_layer(path, layer=layer, preferred="labels")
+    text = class_texts(table, path, label_field=label_field, names=names)
+    classes = tuple(names) if names is not None else tuple(sorted(set(text)))
+    unknown = sorted(set(text) - set(classes))
+    if unknown:
+        msg = f"{path}: classes {unknown[:5]} are not among {list(classes)}: correct the labels or name these classes"
+        raise LabelError(msg)
+    skip = _flags(table, "truncated", path) | _flags(table, "ignore", path)
+    chosen = _of_scene(table, frame.name)
+    if not chosen.any() and not allow_empty:
+        what = "has no features" if not len(table) else f"has no feature whose `scene` is {Path(frame.name).stem!r}"
+        msg = f"{path} {what}: check the file and the layer"
+        raise LabelError(msg)
+    geometries = np.asarray(table.geometry.values, dtype=object)[chosen]
+    shapes, source, n_empty, n_lost = to_pixels(geometries, table.crs, frame, name=str(path))
+    boxes = _boxes(shapes, frame, point_size_m=point_size_m, name=str(path), min_side_px=min_side_px)
+
+    limits, height, width = box.bounds(boxes), frame.size.height, frame.size.width
+    touches = (limits[:, 0] < width) & (limits[:, 2] > 0) & (limits[:, 1] < height) & (limits[:, 3] > 0)
+    if len(geometries) and not touches.any() and not allow_empty:
+        raise LabelError(_elsewhere(path, geometries, table.crs, frame))
+    centre_out = (boxes[:, 0] < 0) | (boxes[:, 0] >= width) | (boxes[:, 1] < 0) | (boxes[:, 1] >= height)
+    labels = np.array([classes.index(name) for name in text], np.int64)[chosen][source]
+    return Truth(
+        boxes=boxes[touches],
+        labels=labels[touches],
+        names=classes,
+        ignore=(skip[chosen][source] | centre_out)[touches],
+        axis_aligned=are_upright(shapes[touches]),
+        n_outside=int((~touches).sum()) + n_lost,
+        n_empty=n_empty,
+    )
+
+
+def read_layer(path: str | Path, *, layer: str | None = None, preferred: str = "labels") -> Any:
+    """One layer of a vector file as a GeoDataFrame: the named one, else the preferred one, else the only one.
+
+    Raises:
+        LabelError: the file or the layer does not exist, cannot be read or has no geometry.
+    """
+    import geopandas
+    import pyogrio
+
+    if not Path(path).is_file():
+        msg = f"{path} is not a file: give a GeoPackage or GeoJSON"
+        raise LabelError(msg)
+    try:
+        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+        if layer is None:
+            layer = preferred if preferred in layers else layers[0] if len(layers) == 1 else None
+        if layer not in layers:
+            msg = f"{path} has the layers {layers}: name the one to read"
+            raise LabelError(msg)
+        table = geopandas.read_file(path, layer=layer, engine="pyogrio")
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, UnicodeDecodeError) as error:
+        msg = f"{path} cannot be read as a vector file: {error}"
+        raise LabelError(msg) from error
+    if not isinstance(table, geopandas.GeoDataFrame):
+        msg = f"{path}, layer {layer!r}, has no geometry column: name another layer"
+        raise LabelError(msg)
+    return table
+
+
+def class_texts(
+    table: Any, path: str | Path, *, label_field: str | None, names: Sequence[str] | None = None
+) -> list[str]:
+    """The class name of every feature.
+
+    Raises:
+        LabelError: the column does not exist, or several classes are expected and there is no column.
+    """
+    field = label_field or DEFAULT_FIELD
+    if field in table.columns:
+        column = table[field]
+        return [str(value) for value in column.astype(object).where(column.notna(), DEFAULT_NAME)]
+    if label_field is not None or (names is not None and len(names) > 1):
+        columns = [str(name) for name in table.columns if name != table.geometry.name]
+        msg = f"{path} has no column {field!r}, only {columns}: name the column that holds the classes"
+        raise LabelError(msg)
+    return [names[0] if names else DEFAULT_NAME] * len(table)
+
+
+def to_pixels(
+    geometries: Geometries, crs: CRS | None, frame: SceneFrame, *, name: str
+) -> tuple[Geometries, NDArray[np.int64], int, int]:
+    """Single geometries in the scene's pixels; without a CRS the map is x = column, y = -row, as in the output.
+
+    Args:
+        geometries: `[F]` map geometries, possibly None or empty.
+        crs: their system.
+        frame: the scene.
+        name: what to call the file in an error.
+
+    Returns:
+        `(shapes [S], source [S], n_empty, n_lost)`: `source` is the index of the feature each shape comes from,
+        `n_empty` counts features without geometry, `n_lost` those outside the domain of the scene's CRS.
+
+    Raises:
+        LabelError: only one of the two has a CRS, or no operation leads from one to the other.
+    """
+    if (crs is None) != (frame.crs is None):
+        poor, rich = (name, frame.name) if crs is None else (frame.name, name)
+        msg = f"{poor} has no CRS but {rich} has one: assign a CRS to {poor}"
+        raise LabelError(msg)
+    present = np.flatnonzero(~(shapely.is_missing(geometries) | shapely.is_empty(geometries)))
+    flat = shapely.force_2d(geometries[present])
+    points, owner = shapely.get_coordinates(flat, return_index=True)
+    if crs is not None and frame.crs is not None and crs != frame.crs:
+        try:
+            points = np.stack(ground.transformer(crs, frame.crs).transform(points[:, 0], points[:, 1]), -1)
+        except GeoreferenceError as error:
+            msg = f"{name} cannot be brought to the scene's CRS: {error}"
+            raise LabelError(msg) from error
+    pixels = ground.map_to_pixel(points.reshape(-1, 2), map_transform(frame))
+    lost = np.zeros(len(flat), np.bool_)
+    lost[owner[~np.isfinite(pixels).all(1)]] = True
+    moved = shapely.set_coordinates(flat, np.where(np.isfinite(pixels), pixels, 0.0))
+    shapes: list[shapely.Geometry] = []
+    source: list[int] = []
+    for index, geometry in zip(present[~lost].tolist(), moved[~lost], strict=True):
+        parts = _parts(geometry)
+        shapes.extend(parts)
+        source.extend([index] * len(parts))
+    out = np.empty(len(shapes), dtype=object)
+    out[:] = shapes
+    return out, np.array(source, np.int64), len(geometries) - len(present), int(lost.sum())
+
+
+def are_upright(shapes: Geometries) -> bool:
+    """True where more than 95 % of the geometries (pixels) are axis-aligned rectangles; points are upright."""
+    if not len(shapes):
+        return False
+    x0, y0, x1, y1 = shapely.bounds(shapes).T
+    fills = shapely.area(shapes) >= UPRIGHT_FILL * (x1 - x0) * (y1 - y0)
+    return bool(fills.mean() > 0.95)
+
+
+def _parts(geometry: shapely.Geometry) -> list[shapely.Geometry]:
+    """The separate parts of a geometry; parts that (nearly) touch stay together as one."""
+    parts = list(shapely.get_parts(geometry))
+    if len(parts) == 1:
+        return parts
+    grown = shapely.union_all(shapely.buffer(np.array(parts, dtype=object), PART_GAP_PX / 2))
+    groups = shapely.get_parts(grown)
+    member = [int(np.flatnonzero(shapely.intersects(groups, part))[0]) for part in parts]
+    return [
+        shapely.geometrycollections([part for part, of in zip(parts, member, strict=True) if of == group])
+        if member.count(group) > 1
+        else parts[member.index(group)]
+        for group in range(len(groups))
+    ]
+
+
+def _boxes(
+    shapes: Geometries, frame: SceneFrame, *, point_size_m: float | None, name: str, min_side_px: float
+) -> box.Boxes:
+    """Boxes `[S, 5]` of geometries in pixels; points become upright squares."""
+    boxes = box.from_polygons(shapes, min_side=min_side_px)
+    points = shapely.get_dimensions(shapes) == 0
+    if points.any():
+        if point_size_m is None:
+            msg = f"{name} holds {int(points.sum())} points, which have no size: give the objects' size in metres"
+            raise LabelError(msg)
+        for index in np.flatnonzero(points):
+            x, y = boxes[index, :2]
+            height = width = point_size_m  # without a CRS a pixel counts as a metre
+            if frame.crs is not None:
+                size = ground.pixel_size(frame.transform, frame.crs, col=x, row=y)
+                height, width = point_size_m / size.y_m, point_size_m / size.x_m
+            boxes[index] = x, y, width, height, 0.0
+        boxes = np.where(points[:, None], box.normalise(boxes), boxes)
+    return boxes
+
+
+def _of_scene(table: Any, name: str) -> Mask:
+    """`[F]` True for the features of the scene, by the column `scene` where there is one."""
+    if "scene" not in table.columns:
+        return np.ones(len(table), np.bool_)
+    wanted = Path(name).stem
+    return np.array([str(value) == name or Path(str(value)).stem == wanted for value in table["scene"]], np.bool_)
+
+
+def _flags(table: Any, field: str, path: str | Path) -> Mask:
+    """`[F]` a column of yes and no as bool, False where it is missing or empty.
+
+    Raises:
+        LabelError: a value is neither yes nor no.
+    """
+    if field not in table.columns:
+        return np.zeros(len(table), np.bool_)
+    words = {"true": True, "1": True, "1.0": True, "yes": True, "t": True} | dict.fromkeys(
+        ("false", "0", "0.0", "no", "f", "", "none", "nan", "<na>"), False
+    )
+    values = [str(value).strip().lower() for value in table[field]]
+    odd = sorted({value for value in values if value not in words})
+    if odd:
+        msg = f"{path}: column {field!r} should hold true or false, found {odd[:5]}"
+        raise LabelError(msg)
+    return np.array([words[value] for value in values], np.bool_)
+
+
+def _elsewhere(path: str | Path, geometries: Geometries, crs: CRS | None, frame: SceneFrame) -> str:
+    """Why no feature touches the scene: both bounding boxes and both systems."""
+    height, width = frame.size.height, frame.size.width
+    edge = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+    scene = ground.pixel_to_map(edge, map_transform(frame))
+    theirs = ", ".join(f"{value:.6g}" for value in shapely.total_bounds(geometries))
+    ours = ", ".join(f"{value:.6g}" for value in [*scene.min(0), *scene.max(0)])
+    names = [system.name if system is not None else "no CRS" for system in (crs, frame.crs)]
+    return (
+        f"no label of {path} touches the scene {frame.name}: labels span ({theirs}) in {names[0]}, "
+        f"the scene spans ({ours}) in {names[1]}: check that they belong together"
+    )

@@ -1,0 +1,149 @@
+"""Stage 4: patch tokens fused into the global grid by attention; and the temporal cross-attention between dates."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+N_FREQUENCIES = 8
+
+
+def fourier(values: Tensor, *, longest: float) -> Tensor:
+    """Sines and cosines of values at octaves of wavelengths below `longest` (Vaswani et al. 2017).
+
+    Args:
+        values: `[..., m]`.
+        longest: wavelength of the slowest component, in the unit of the values.
+
+    Returns:
+        `[..., m * 2 * N_FREQUENCIES]`.
+    """
+    octaves = 2.0 ** torch.arange(N_FREQUENCIES, device=values.device, dtype=torch.float32)
+    phase = values.float()[..., None] * (2 * torch.pi / longest) * octaves
+    return torch.cat([phase.sin(), phase.cos()], -1).flatten(-2)
+
+
+class PlaceEncoding(nn.Module):
+    """Position and scale as a vector that is added to queries and keys.
+
+    Positions are in grid cells from the corner of the neighbourhood that attends, so that a scene of any size looks
+    the same; the scale is log2 of a token's ground extent in grid cells.
+    """
+
+    def __init__(self, dim: int, *, longest: float = 64.0) -> None:
+        super().__init__()
+        self.longest = longest
+        self.project = nn.Linear(3 * 2 * N_FREQUENCIES, dim)
+
+    def forward(self, x: Tensor, y: Tensor, scale: Tensor) -> Tensor:
+        """Coordinates and log2 scales `[..., n]` -> `[..., n, dim]`."""
+        out: Tensor = self.project(fourier(torch.stack([x, y, 8 * scale], -1), longest=self.longest))
+        return out
+
+
+class Fusion(nn.Module):
+    """Global cells are queries, patch tokens keys and values; the result stays on the global grid.
+
+    `G' = G + out(FFN(LN(q + MHA(q, tokens))))`, the last projection starting at zero: before training, fusion
+    changes nothing.
+
+    Args:
+        grid: channels of the global grid.
+        dim: embedding size.
+        heads: attention heads.
+    """
+
+    def __init__(self, *, grid: int, dim: int, heads: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(grid, dim)
+        self.place = PlaceEncoding(dim)
+        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.norm = nn.LayerNorm(dim)
+        self.feed = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+        self.out = nn.Linear(dim, grid)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, grid: Tensor, tokens: Tensor, places: Tensor, missing: Tensor | None = None) -> Tensor:
+        """Fuse tokens into a neighbourhood of the grid.
+
+        Args:
+            grid: `[B, G, h, w]`.
+            tokens: `[B, m, dim]`.
+            places: `[B, m, 3]` x, y of each token in cells from the grid's corner, and log2 of its extent in cells.
+            missing: `[B, m]` True where a token is padding. A row that is all missing leaves its grid unchanged.
+
+        Returns:
+            `[B, G, h, w]`.
+        """
+        b, g, h, w = grid.shape
+        if tokens.shape[1] == 0:
+            return grid
+        y, x = torch.meshgrid(
+            torch.arange(h, device=grid.device) + 0.5, torch.arange(w, device=grid.device) + 0.5, indexing="ij"
+        )
+        x, y = x.flatten().expand(b, -1), y.flatten().expand(b, -1)
+        q = self.query(grid.flatten(2).transpose(1, 2)) + self.place(x, y, torch.zeros_like(x))  # [B, hw, dim]
+        k = tokens + self.place(places[..., 0], places[..., 1], places[..., 2])  # [B, m, dim]
+        if missing is None:
+            missing = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=grid.device)
+        nothing = missing.all(1)
+        absent = missing.clone()
+        absent[:, 0] &= ~nothing  # a row of nothing but padding must stay defined
+        attended, _ = self.attention(q, k, k, key_padding_mask=absent, need_weights=False)
+        change = self.out(self.feed(self.norm(q + attended)))  # [B, hw, G]
+        change = change.masked_fill(nothing[:, None, None], 0.0)
+        fused: Tensor = grid + change.transpose(1, 2).reshape(b, g, h, w)
+        return fused
+
+
+class TemporalFusion(nn.Module):
+    """Cross-attention from the current date's grid to the grids of earlier, co-registered dates.
+
+    Each cell attends to the same cell of every earlier date, with the time gap encoded; missing dates are masked.
+    With one date it is the identity, exactly. Its output projection starts at zero.
+    """
+
+    def __init__(self, *, grid: int, dim: int, heads: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(grid, dim)
+        self.key = nn.Linear(grid, dim)
+        self.gap = nn.Linear(2 * N_FREQUENCIES, dim)
+        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.out = nn.Linear(dim, grid)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(
+        self,
+        grid: Tensor,
+        earlier: Tensor | None = None,
+        days: Tensor | None = None,
+        missing: Tensor | None = None,
+    ) -> Tensor:
+        """Current grid `[B, G, h, w]` with earlier grids `[B, T, G, h, w]`, gaps `[B, T]` in days, mask `[B, T]`."""
+        if earlier is None or earlier.shape[1] == 0:
+            return grid
+        b, t, g, h, w = earlier.shape
+        gaps = torch.zeros(b, t, device=grid.device) if days is None else days
+        absent = torch.zeros(b, t, dtype=torch.bool, device=grid.device) if missing is None else missing.clone()
+        nothing = absent.all(1)
+        absent[:, 0] &= ~nothing
+        q = self.query(grid.flatten(2).transpose(1, 2)).reshape(b * h * w, 1, -1)
+        k = self.key(earlier.flatten(3).permute(0, 3, 1, 2))  # [B, hw, T, dim]
+        k = k + self.gap(fourier(torch.log1p(gaps.abs())[..., None], longest=16.0))[:, None]
+        k = k.reshape(b * h * w, t, -1)
+        mask = absent[:, None].expand(-1, h * w, -1).reshape(b * h * w, t)
+        attended, _ = self.attention(q, k, k, key_padding_mask=mask, need_weights=False)
+        change = self.out(attended).reshape(b, h * w, g).transpose(1, 2).reshape(b, g, h, w)
+        fused: Tensor = grid + change.masked_fill(nothing[:, None, None, None], 0.0)
+        return fused
+
+
+def sample_grid(grid: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Vectors `[n, G]` of one grid `[G, h, w]` at positions x, y `[n]` (cells from its corner), bilinear."""
+    _, h, w = grid.shape
+    place = torch.stack([2 * x / w - 1, 2 * y / h - 1], -1).to(grid.dtype)  # [n, 2]
+    picked = F.grid_sample(grid[None], place[None, None], align_corners=False, padding_mode="border")
+    return picked[0, :, 0].transpose(0, 1)

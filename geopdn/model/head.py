@@ -1,0 +1,115 @@
+"""The detection head: anchor-free, oriented boxes from the stride-4 map of a window."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from geopdn.model.backbones import conv_block
+
+HEAD_STRIDE = 4
+N_REGRESSION = 6  # dx, dy (cells), log length, log width (cells), cos 2t, sin 2t
+
+
+@dataclass(frozen=True, slots=True)
+class HeadMaps:
+    """Raw outputs of the head, one value a stride-4 position.
+
+    Attributes:
+        logits: `[n, classes, h, w]` score logits of an object's centre lying there.
+        regression: `[n, 6, h, w]`: centre offset from the position's centre in cells (x, y), log length and log
+            width in cells, and the direction of the length axis as (cos 2t, sin 2t), so that half a turn is no turn.
+    """
+
+    logits: Tensor
+    regression: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Detections of a batch of windows as flat columns.
+
+    Attributes:
+        window: `[N]` index in the batch.
+        boxes: `[N, 5]` x, y, length, width, angle in the window's own tensor pixels (edge convention).
+        score: `[N]` in [0, 1].
+        label: `[N]` class index.
+    """
+
+    window: Tensor
+    boxes: Tensor
+    score: Tensor
+    label: Tensor
+
+
+class DetectionHead(nn.Module):
+    """Centre points (Zhou et al. 2019, "Objects as Points") with oriented boxes, conditioned on the global grid.
+
+    The fused grid modulates the head's features by a gain and an offset per channel (FiLM, Perez et al. 2018),
+    without a bias: no context, or a zero one, changes nothing.
+
+    Args:
+        width: channels of the head's input.
+        n_classes: classes.
+        context: channels of the grid's vector.
+    """
+
+    def __init__(self, width: int, *, n_classes: int, context: int) -> None:
+        super().__init__()
+        self.film = nn.Linear(context, 2 * width, bias=False)
+        nn.init.zeros_(self.film.weight)
+        self.score = nn.Sequential(conv_block(width, width), nn.Conv2d(width, n_classes, 1))
+        self.box = nn.Sequential(conv_block(width, width), nn.Conv2d(width, N_REGRESSION, 1))
+        last: nn.Conv2d = self.score[-1]  # type: ignore[assignment]
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.constant_(last.bias, -math.log(0.99 / 0.01))  # type: ignore[arg-type]
+
+    def forward(self, features: Tensor, context: Tensor | None = None) -> HeadMaps:
+        """Features `[n, width, h, w]` and grid vectors `[n, context]` (None: no context) -> raw maps."""
+        if context is not None:
+            gain, offset = self.film(context)[:, :, None, None].chunk(2, 1)
+            features = features * (1 + gain) + offset
+        return HeadMaps(logits=self.score(features).float(), regression=self.box(features).float())
+
+
+def box_values(regression: Tensor, x: Tensor, y: Tensor, *, stride: float, has_heading: bool) -> Tensor:
+    """Boxes `[..., 5]` from regression `[..., 6]` at positions of index x, y `[...]`.
+
+    Without a heading the two sizes are width along x and height along y and the angle is 0.
+    """
+    cx = (x + 0.5 + regression[..., 0]) * stride
+    cy = (y + 0.5 + regression[..., 1]) * stride
+    sides = regression[..., 2:4].clamp(-4, 6).exp() * stride
+    angle = torch.atan2(regression[..., 5], regression[..., 4]) / 2 if has_heading else torch.zeros_like(cx)
+    return torch.stack([cx, cy, sides[..., 0], sides[..., 1], angle], -1)
+
+
+def decode(maps: HeadMaps, *, stride: float, has_heading: bool, min_score: float, limit: int = 512) -> Decoded:
+    """Local maxima of the score maps as boxes.
+
+    Args:
+        maps: raw outputs of n windows.
+        stride: tensor pixels per position.
+        has_heading: see `box_values`.
+        min_score: lowest score that is kept.
+        limit: at most this many a window.
+
+    Returns:
+        Detections sorted by window, then by descending score, ties by class, row, column.
+    """
+    n, n_classes, h, w = maps.logits.shape
+    score = torch.sigmoid(maps.logits)
+    peak = (score == F.max_pool2d(score, 3, 1, 1)) & (score >= min_score)
+    flat = torch.where(peak, score, torch.zeros_like(score)).flatten(1)  # [n, classes * h * w]
+    best, order = torch.sort(flat, dim=1, descending=True, stable=True)
+    best, order = best[:, :limit], order[:, :limit]
+    window, rank = torch.nonzero(best > 0, as_tuple=True)
+    index = order[window, rank]
+    label, position = index // (h * w), index % (h * w)
+    y, x = position // w, position % w
+    boxes = box_values(maps.regression[window, :, y, x], x, y, stride=stride, has_heading=has_heading)
+    return Decoded(window=window, boxes=boxes, score=best[window, rank], label=label)

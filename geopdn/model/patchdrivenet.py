@@ -1,0 +1,256 @@
+"""PatchDriveNet: four stages, composed. The engine calls them one by one; `forward` runs them on a tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from geopdn.config import ModelConfig, RadiometryConfig, WindowKind
+from geopdn.model.backbones import make_backbone
+from geopdn.model.controller import DriveAdvice, PatchDriveController, modulation, patch_statistics
+from geopdn.model.fusion import Fusion, TemporalFusion, sample_grid
+from geopdn.model.head import HEAD_STRIDE, Decoded, DetectionHead, HeadMaps, decode
+from geopdn.model.saliency import PatchPriorities, Saliency, SaliencyHead
+from geopdn.model.select import Selected, select_windows
+from geopdn.model.streams import GlobalFeatures, GlobalStream, HighResStream, PatchFeatures, overview_channels, overview_of
+
+DENSE_SIDE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class PatchDriveOutput:
+    """What `forward` returns for one image of the batch.
+
+    Attributes:
+        boxes: `[N, 5]` x, y, length, width, angle in image pixels.
+        score: `[N]`, descending within each window.
+        label: `[N]`.
+        windows: `[n, 3]` top row, left column and kind index of the windows looked at, in order.
+        saliency: expected counts before the first window, None on the dense path.
+        grid: `[G, h, w]` the fused global grid, None on the dense path.
+    """
+
+    boxes: Tensor
+    score: Tensor
+    label: Tensor
+    windows: Tensor
+    saliency: Saliency | None
+    grid: Tensor | None
+
+
+class PatchDriveNet(nn.Module):
+    """The network of the article, by default in its `nano` size for CPUs.
+
+    Args:
+        global_backbone: name of the backbone of the global stream (see `make_backbone`).
+        highres_backbone: name of the backbone of the high-resolution stream.
+        num_patches: windows that `forward` looks at, at most.
+        config: everything else; its backbone names are replaced by the two above where given.
+
+    Raises:
+        ConfigError: a backbone name is unknown.
+    """
+
+    def __init__(
+        self,
+        global_backbone: str | None = None,
+        highres_backbone: str | None = None,
+        num_patches: int = 16,
+        *,
+        config: ModelConfig | None = None,
+    ) -> None:
+        super().__init__()
+        config = config or rgb_config()
+        changes = {"global_backbone": global_backbone, "highres_backbone": highres_backbone}
+        config = config.model_copy(update={key: value for key, value in changes.items() if value is not None})
+        n_bands = len(config.bands)
+        self.config = config
+        self.num_patches = num_patches
+        self.global_stream = GlobalStream(
+            make_backbone(config.global_backbone, n_in=overview_channels(n_bands)),
+            width=config.neck,
+            grid=config.grid,
+        )
+        self.saliency_head = SaliencyHead(config.neck, n_sizes=config.n_size_classes)
+        self.patch_priorities = PatchPriorities(n_kinds=len(config.kinds), n_sizes=config.n_size_classes)
+        self.patch_drive_controller = PatchDriveController(dim=config.dim, grid=config.grid, hidden=config.hidden)
+        self.highres_stream = HighResStream(
+            make_backbone(config.highres_backbone, n_in=n_bands),
+            neck=config.neck,
+            dim=config.dim,
+            upsample=config.input_upsample,
+        )
+        self.fusion = Fusion(grid=config.grid, dim=config.dim, heads=config.heads)
+        self.temporal = TemporalFusion(grid=config.grid, dim=config.dim, heads=config.heads)
+        self.head = DetectionHead(config.neck, n_classes=len(config.classes), context=config.grid)
+
+    @property
+    def cell_px(self) -> int:
+        """Side of a saliency cell in level-0 pixels."""
+        return 4 << self.config.overview_level
+
+    @property
+    def grid_px(self) -> int:
+        """Side of a cell of the global grid in level-0 pixels."""
+        return 16 << self.config.overview_level
+
+    @property
+    def head_stride(self) -> float:
+        """Window tensor pixels per position of the head."""
+        return HEAD_STRIDE / self.config.input_upsample
+
+    def look(self, overview: Tensor) -> tuple[GlobalFeatures, Saliency]:
+        """Stages 1 and 2: overview `[B, 3C + 2, H, W]` -> global features and expected counts."""
+        features = self.global_stream(overview)
+        return features, self.saliency_head(features.cells)
+
+    def inspect(self, windows: Tensor, context: Tensor | None) -> tuple[PatchFeatures, HeadMaps]:
+        """Stage 3 and the head: windows `[n, C, s, s]`, grid vectors `[n, G]` or None -> features, raw maps."""
+        features = self.highres_stream(windows)
+        return features, self.head(features.head, context)
+
+    def find(self, windows: Tensor, context: Tensor | None, *, min_score: float) -> tuple[PatchFeatures, Decoded]:
+        """`inspect` and `detect` in one: what the engine asks of a batch of windows."""
+        features, maps = self.inspect(windows, context)
+        return features, self.detect(maps, min_score=min_score)
+
+    def detect(self, maps: HeadMaps, *, min_score: float) -> Decoded:
+        """Raw maps -> detections in tensor pixels of their windows."""
+        return decode(maps, stride=self.head_stride, has_heading=self.config.has_heading, min_score=min_score)
+
+    def token_places(self, row: Tensor, col: Tensor, extent: Tensor) -> Tensor:
+        """Places `[n, 16, 3]` of the 4x4 tokens of windows at level-0 pixels, for `Fusion` (grid cells, log2 extent)."""
+        steps = (torch.arange(4, device=row.device) + 0.5) / 4
+        y = (row[:, None] + extent[:, None] * steps) / self.grid_px  # [n, 4]
+        x = (col[:, None] + extent[:, None] * steps) / self.grid_px
+        scale = torch.log2(extent / 4 / self.grid_px)[:, None].expand(-1, 16)
+        return torch.stack(
+            [x[:, None, :].expand(-1, 4, -1).flatten(1), y[:, :, None].expand(-1, -1, 4).flatten(1), scale], -1
+        )
+
+    @torch.inference_mode()
+    def forward(self, x: Tensor, *, min_score: float = 0.1) -> list[PatchDriveOutput]:
+        """All four stages on images in memory, no geodata needed.
+
+        Args:
+            x: `[B, C, H, W]` stretched to about [0, 1].
+            min_score: lowest score that is kept.
+
+        Returns:
+            One output an image. Images under 512 x 512 take the dense path: one window, no saliency.
+        """
+        b, c, h, w = x.shape
+        if c != len(self.config.bands):
+            raise ValueError(f"expected {len(self.config.bands)} bands {self.config.bands}, got {c}")
+        if h < DENSE_SIDE and w < DENSE_SIDE:
+            return [self._dense(x[i : i + 1], min_score=min_score) for i in range(b)]
+        return [self._drive(x[i : i + 1], min_score=min_score) for i in range(b)]
+
+    def _dense(self, x: Tensor, *, min_score: float) -> PatchDriveOutput:
+        _, _, h, w = x.shape
+        padded = F.pad(x, (0, -w % 32, 0, -h % 32))
+        _, maps = self.inspect(padded, None)
+        found = self.detect(maps, min_score=min_score)
+        inside = (found.boxes[:, 0] < w) & (found.boxes[:, 1] < h)
+        window = torch.zeros(1, 3, dtype=torch.long, device=x.device)
+        return PatchDriveOutput(found.boxes[inside], found.score[inside], found.label[inside], window, None, None)
+
+    def _drive(self, x: Tensor, *, min_score: float, rounds: int = 2) -> PatchDriveOutput:
+        _, _, h, w = x.shape
+        x = F.pad(x, (0, -w % self.grid_px, 0, -h % self.grid_px))
+        valid = torch.zeros_like(x[:, :1])
+        valid[:, :, :h, :w] = 1
+        features, saliency = self.look(overview_of(x, valid, step=1 << self.config.overview_level))
+        grid, rate, covered = features.grid, saliency.rate[0], torch.zeros_like(saliency.rate[0])
+        priorities = self.patch_priorities()
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        looked: list[Selected] = []
+        state = None
+        for _ in range(rounds):
+            n = math.ceil((self.num_patches - len(looked)) / rounds) if not looked else self.num_patches - len(looked)
+            chosen, covered = select_windows(
+                rate, covered, priorities, self.config.kinds, cell_px=self.cell_px, count=n
+            )
+            if not chosen:
+                break
+            row, col, extent = (
+                torch.tensor(v, dtype=torch.float32, device=x.device)
+                for v in zip(*((s.row, s.col, self.config.kinds[s.kind].extent) for s in chosen), strict=True)
+            )
+            centre_x, centre_y = (col + extent / 2) / self.grid_px, (row + extent / 2) / self.grid_px
+            context = sample_grid(grid[0], centre_x, centre_y)
+            pooled, tokens, found_n, mean_score = [], [], [], []
+            for i, item in enumerate(chosen):
+                window = _crop(x, item, self.config.kinds[item.kind])
+                patch, maps = self.inspect(window, context[i : i + 1])
+                boxes, score, label = self._keep_core(self.detect(maps, min_score=min_score), item, h, w)
+                parts.append((boxes, score, label))
+                pooled.append(patch.pooled)
+                tokens.append(patch.tokens)
+                found_n.append(float(len(score)))
+                mean_score.append(float(score.mean()) if len(score) else 0.0)
+            places = self.token_places(row, col, extent)
+            statistics = patch_statistics(
+                torch.tensor(found_n, device=x.device),
+                torch.tensor([s.expected for s in chosen], device=x.device),
+                torch.tensor(mean_score, device=x.device),
+                torch.log2(extent / self.grid_px),
+                torch.full((len(chosen),), min(1.0, float((extent**2).sum()) / (h * w)), device=x.device),
+            )
+            advice, state = self.patch_drive_controller(torch.cat(pooled)[None], context[None], statistics[None], state)
+            grid = self.fusion(grid, torch.cat(tokens).flatten(0, 1)[None], places.flatten(0, 1)[None])
+            rate = rate * self._modulated(grid, advice, rate)
+            looked += chosen
+        boxes, score, label = (torch.cat(columns) for columns in zip(*parts, strict=True)) if parts else _nothing(x)
+        windows = torch.tensor([[s.row, s.col, s.kind] for s in looked], dtype=torch.long, device=x.device).reshape(-1, 3)
+        return PatchDriveOutput(boxes, score, label, windows, saliency, grid[0])
+
+    @staticmethod
+    def _modulated(grid: Tensor, advice: DriveAdvice, rate: Tensor) -> Tensor:
+        log_factor = modulation(grid, advice)[0]
+        return F.interpolate(log_factor[None, None], size=rate.shape[-2:], mode="nearest")[0].exp()
+
+    def _keep_core(self, found: Decoded, item: Selected, h: int, w: int) -> tuple[Tensor, Tensor, Tensor]:
+        kind = self.config.kinds[item.kind]
+        boxes = found.boxes.clone()
+        boxes[:, :4] *= 1 << kind.level
+        boxes[:, 0] += item.col
+        boxes[:, 1] += item.row
+        margin = kind.halo
+        left, top = (item.col + margin if item.col > 0 else 0), (item.row + margin if item.row > 0 else 0)
+        right = item.col + kind.extent - margin if item.col + kind.extent < w else w
+        bottom = item.row + kind.extent - margin if item.row + kind.extent < h else h
+        inside = (boxes[:, 0] >= left) & (boxes[:, 0] < right) & (boxes[:, 1] >= top) & (boxes[:, 1] < bottom)
+        return boxes[inside], found.score[inside], found.label[inside]
+
+
+def _crop(x: Tensor, item: Selected, kind: WindowKind) -> Tensor:
+    """One window `[1, C, tensor, tensor]` of an image `[1, C, H, W]`, zero outside, averaged to its level."""
+    _, _, h, w = x.shape
+    top, left = max(item.row, 0), max(item.col, 0)
+    bottom, right = min(item.row + kind.extent, h), min(item.col + kind.extent, w)
+    part = x[:, :, top:bottom, left:right]
+    part = F.pad(
+        part,
+        (left - item.col, item.col + kind.extent - right, top - item.row, item.row + kind.extent - bottom),
+    )
+    return F.avg_pool2d(part, 1 << kind.level) if kind.level else part
+
+
+def _nothing(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return x.new_zeros(0, 5), x.new_zeros(0), x.new_zeros(0, dtype=torch.long)
+
+
+def rgb_config(classes: Sequence[str] = ("object",)) -> ModelConfig:
+    """A `nano` configuration for three bands in [0, 255], for research without geodata."""
+    return ModelConfig(
+        classes=tuple(classes),
+        bands=("red", "green", "blue"),
+        pixel_size_m=1.0,
+        radiometry=RadiometryConfig(kind="fixed", low=(0.0,), high=(255.0,)),
+    )

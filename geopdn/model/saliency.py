@@ -1,0 +1,65 @@
+"""Stage 2, first half: expected objects by size class for every cell, and the priorities of window kinds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Saliency:
+    """Expected counts.
+
+    Attributes:
+        rate: `[B, K, h, w]` expected number of objects of each size class whose centre lies in the cell, >= 0.
+        dispersion: `[B, 1, h, w]` how far the rate can be trusted: the count's variance is
+            `rate + dispersion * rate**2` (negative binomial); 0 would be a perfect Poisson rate.
+    """
+
+    rate: Tensor
+    dispersion: Tensor
+
+
+class SaliencyHead(nn.Module):
+    """A 1x1 convolution from cell features to rates, with one calibration scale a size class.
+
+    Args:
+        width: channels of the cells.
+        n_sizes: size classes K.
+    """
+
+    calibration: Tensor
+
+    def __init__(self, width: int, *, n_sizes: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, n_sizes + 1, 1)
+        nn.init.normal_(self.conv.weight, std=0.01)
+        nn.init.constant_(self.conv.bias[:n_sizes], -5.0)  # type: ignore[index]
+        nn.init.constant_(self.conv.bias[n_sizes:], 0.0)  # type: ignore[index]
+        self.register_buffer("calibration", torch.zeros(n_sizes, 2))  # log scale, log exponent, fitted after training
+
+    def forward(self, cells: Tensor) -> Saliency:
+        """Features `[B, D, h, w]` -> `Saliency` (float32)."""
+        raw = self.conv(cells).float()
+        logs = raw[:, :-1].clamp(-16.0, 4.0)
+        scale, exponent = self.calibration[:, 0], self.calibration[:, 1].exp()
+        logs = logs * exponent[None, :, None, None] + scale[None, :, None, None]
+        return Saliency(rate=logs.exp(), dispersion=raw[:, -1:].clamp(-6.0, 6.0).exp())
+
+
+class PatchPriorities(nn.Module):
+    """Learnable priorities: the probability that a window of each kind finds an object of each size class.
+
+    Trained by binary cross-entropy on what windows of each kind found, then refitted on calibration scenes.
+    """
+
+    def __init__(self, *, n_kinds: int, n_sizes: int, initial: float = 0.9) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.full((n_kinds, n_sizes), math.log(initial / (1 - initial))))
+
+    def forward(self) -> Tensor:
+        """Probabilities `[n_kinds, n_sizes]`."""
+        return torch.sigmoid(self.theta)

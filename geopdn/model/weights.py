@@ -1,0 +1,199 @@
+"""Weights on disk: safetensors with a readable header. A pickle is refused, whatever its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from geopdn.config import ModelConfig
+from geopdn.errors import CheckpointError
+from geopdn.model.patchdrivenet import PatchDriveNet
+
+FORMAT_VERSION = 1
+HEADER_KEY = "geopdn"
+MAX_HEADER_BYTES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsHeader:
+    """What a weights file says about itself.
+
+    Attributes:
+        name: short name of the model.
+        model: everything needed to build and feed the network.
+        min_score: score threshold of the best F1 on the calibration places.
+        description: one sentence for people.
+        trained_on: training data in words.
+        licence: licence of the weights.
+        training: command, seed, steps, time, date, version: how to make them again.
+        scores: measured on validation places.
+    """
+
+    name: str
+    model: ModelConfig
+    min_score: float = 0.3
+    description: str = ""
+    trained_on: str = ""
+    licence: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One JSON object, keys sorted."""
+        record = {
+            "format": FORMAT_VERSION,
+            "name": self.name,
+            "model": self.model.model_dump(mode="json"),
+            "min_score": self.min_score,
+            "description": self.description,
+            "trained_on": self.trained_on,
+            "licence": self.licence,
+            "training": self.training,
+            "scores": self.scores,
+        }
+        return json.dumps(record, sort_keys=True, indent=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """A network ready for inference.
+
+    Attributes:
+        net: in evaluation mode, float32.
+        header: its header.
+        digest: SHA-256 of the file, first 16 hex digits.
+    """
+
+    net: PatchDriveNet
+    header: WeightsHeader
+    digest: str
+
+
+def save_weights(net: PatchDriveNet, header: WeightsHeader, path: Path) -> None:
+    """Write weights, floats as float16, atomically. The same weights and header give the same bytes."""
+    from safetensors.torch import save
+
+    tensors = {}
+    for key, value in sorted(net.state_dict().items()):
+        plain = value.detach().cpu().contiguous()
+        keep = "calibration" in key or "theta" in key or not plain.is_floating_point()
+        tensors[key] = plain if keep else plain.half()
+    content = save(tensors, metadata={HEADER_KEY: header.to_json()})
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def read_header(path: Path) -> WeightsHeader:
+    """The header alone, without loading the weights.
+
+    Raises:
+        CheckpointError: not a safetensors file of geopdn.
+    """
+    record = _header_record(path)
+    if record.get("format") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: weights of format {record.get('format')!r}, this geopdn reads format {FORMAT_VERSION}: "
+            "train again, or install the geopdn that wrote them"
+        )
+    try:
+        return WeightsHeader(
+            name=str(record["name"]),
+            model=ModelConfig.model_validate(record["model"]),
+            min_score=float(record["min_score"]),
+            description=str(record["description"]),
+            trained_on=str(record["trained_on"]),
+            licence=str(record["licence"]),
+            training=dict(record["training"]),
+            scores=dict(record["scores"]),
+        )
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise CheckpointError(f"{path}: the weights' header is incomplete: {' '.join(str(error).split())[:300]}") from error
+
+
+def _header_record(path: Path) -> dict[str, Any]:
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            start = stream.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            if start[:2] in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
+                raise CheckpointError(
+                    f"{path} is a pickle or zip (a PyTorch checkpoint), which can run code when loaded: "
+                    "geopdn reads safetensors only; `geopdn train` writes them"
+                )
+            if not 2 <= length <= min(MAX_HEADER_BYTES, size):
+                raise CheckpointError(f"{path} is not a safetensors file, or it is cut off: get it again")
+            header = json.loads(stream.read(length))
+    except OSError as error:
+        raise CheckpointError(f"weights {path} cannot be read: {error.strerror}") from error
+    except (ValueError, struct.error) as error:
+        raise CheckpointError(f"{path} is not a safetensors file, or it is cut off: get it again") from error
+    try:
+        record = json.loads(header["__metadata__"][HEADER_KEY])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is a safetensors file, but not of geopdn (no {HEADER_KEY!r} metadata)") from error
+    if not isinstance(record, dict):
+        raise CheckpointError(f"{path}: the {HEADER_KEY!r} metadata is not an object")
+    return record
+
+
+def load_weights(path: Path) -> LoadedModel:
+    """Build the network that the header describes and load its weights, strictly.
+
+    Raises:
+        CheckpointError: damaged, unsafe, of another format, or tensors that do not fit or are not finite.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    header = read_header(path)
+    content = path.read_bytes()
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged: {error}; get it again") from error
+    net = PatchDriveNet(config=header.model)
+    expected = net.state_dict()
+    wrong = sorted(set(expected) ^ set(tensors))
+    wrong += [key for key in expected if key in tensors and tensors[key].shape != expected[key].shape]
+    if wrong:
+        raise CheckpointError(f"{path}: {len(wrong)} tensors are missing, extra or misshapen: {', '.join(wrong[:5])}")
+    bad = [key for key, value in tensors.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if bad:
+        raise CheckpointError(f"{path}: tensors with NaN or infinite values: {', '.join(bad[:5])}")
+    net.load_state_dict({key: value.to(expected[key].dtype) for key, value in tensors.items()}, strict=True)
+    net.eval()
+    return LoadedModel(net=net, header=header, digest=hashlib.sha256(content).hexdigest()[:16])
+
+
+def shipped_models() -> dict[str, Path]:
+    """Names and paths of the weights that came with geopdn."""
+    folder = Path(str(resources.files("geopdn.weights")))
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def find_weights(name: str) -> Path:
+    """The path of a shipped model's name, or of a file.
+
+    Raises:
+        CheckpointError: neither.
+    """
+    shipped = shipped_models()
+    if name in shipped:
+        return shipped[name]
+    path = Path(name)
+    if path.suffix == ".ckpt":
+        raise CheckpointError(f"{name} is a training checkpoint (a pickle): use the .safetensors that `geopdn train` wrote")
+    if not path.is_file():
+        known = ", ".join(shipped) or "none"
+        raise CheckpointError(f"model {name!r} is neither a file nor a shipped model ({known}): see `geopdn models`")
+    return path
+

@@ -1,0 +1,105 @@
+"""GeoPackage 1.3 with the layers `detections`, `windows` and `run`, styled for QGIS, the same bytes every time."""
+
+from __future__ import annotations
+
+import sqlite3
+import warnings
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from geopdn.errors import OutputError
+from geopdn.output.frames import BATCH, detection_batches, run_frame, window_batches
+from geopdn.output.styles import layer_styles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from geopandas import GeoDataFrame
+
+    from geopdn.detections import RunResult
+
+# Times of change inside the file are not the clock's: equal runs give equal bytes.
+FIXED_TIME = "2000-01-01T00:00:00.000Z"
+
+_UNDEFINED_CARTESIAN = -1  # srs_id that the standard reserves for pixel space
+
+_STYLE_TABLE = """
+CREATE TABLE layer_styles (
+  id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+  f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256), f_geometry_column TEXT(256),
+  styleName TEXT(30), styleQML TEXT, styleSLD TEXT, useAsDefault BOOLEAN, description TEXT, owner TEXT(30),
+  ui TEXT(30), update_time DATETIME)
+"""
+
+
+def write_geopackage(result: RunResult, path: Path, *, batch: int = BATCH) -> None:
+    """Write the run to a new file at `path`, in batches of rows; call it inside `replacing`.
+
+    Raises:
+        OutputError: detections that cannot be polygons, or rows that the driver lost.
+    """
+    with _fixed_clock():
+        _write_layer(path, "detections", detection_batches(result, batch=batch))
+        _write_layer(path, "windows", window_batches(result, batch=batch))
+        _write_layer(path, "run", [run_frame(result)])
+    expected = {"detections": len(result.detections), "windows": len(result.windows), "run": 1}
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for layer, rows in expected.items():
+            (count,) = connection.execute(f'SELECT count(*) FROM "{layer}"').fetchone()  # noqa: S608 (a constant)
+            if count != rows:
+                msg = f"{path}: layer {layer!r} has {count} rows where {rows} were written; check the free space"
+                raise OutputError(msg)
+        _add_styles(connection, result)
+
+
+def _write_layer(path: Path, layer: str, batches: Iterable[GeoDataFrame]) -> None:
+    """Append the batches, in order, to one layer; the first creates it (and the file, if there is none)."""
+    import pyogrio
+
+    for number, batch in enumerate(batches):
+        options = {} if number else {"VERSION": "1.3"}
+        if not number and batch.crs is None:
+            options["SRID"] = str(_UNDEFINED_CARTESIAN)
+        with warnings.catch_warnings():
+            if batch.crs is None:  # pixel space is asked for knowingly
+                warnings.filterwarnings("ignore", message="'crs' was not provided", category=UserWarning)
+            pyogrio.write_dataframe(
+                batch,
+                path,
+                layer=layer,
+                driver="GPKG",
+                geometry_type="Polygon",  # an empty layer has a type, too
+                append=number > 0,
+                **options,
+            )
+
+
+@contextmanager
+def _fixed_clock() -> Iterator[None]:
+    """GDAL dates its tables with `FIXED_TIME`; the setting is put back afterwards."""
+    import pyogrio
+
+    before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": FIXED_TIME})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
+
+
+def _add_styles(connection: sqlite3.Connection, result: RunResult) -> None:
+    """Add the table from which QGIS takes the default style of each layer."""
+    connection.execute(_STYLE_TABLE)
+    for layer, qml in layer_styles(result).items():
+        connection.execute(
+            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,"
+            " styleQML, styleSLD, useAsDefault, description, owner, ui, update_time)"
+            " VALUES ('', '', ?, 'geom', ?, ?, '', 1, ?, '', NULL, ?)",
+            (layer, f"geopdn {layer}", qml, f"geopdn: {layer}", FIXED_TIME),
+        )
+    connection.execute(
+        "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change, srs_id)"
+        " VALUES ('layer_styles', 'attributes', 'layer_styles', '', ?, 0)",
+        (FIXED_TIME,),
+    )

@@ -1,0 +1,386 @@
+"""Which windows to look at: greedy probabilistic coverage of the expected counts, under a budget.
+
+The gain of a window is the sum, over the cells of its core, of expected objects times the chance that this kind of
+window finds them and no window so far did. What two windows of one place find is taken to be nested: the better one
+finds what the other does. The objective is then monotone and submodular (a facility-location function), greedy by
+gain per cost is within the usual bounds of the optimum (Nemhauser et al. 1978, Leskovec et al. 2007), and a gain only
+ever shrinks, so a lazy heap is exact.
+
+Costs are nominal milliseconds on two CPU cores, not measurements: the same input must give the same plan.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from geopdn.config import WindowKind
+from geopdn.errors import ConfigError
+from geopdn.geometry.window import Size, Window
+
+NETWORK_MS_PER_MPX = 250.0
+DECODE_MS_PER_MPX = 30.0
+FIXED_MS = 2.0
+LATTICE = 2  # cells between candidate positions
+NEGLIGIBLE = 1e-9
+SCAN_INSTEAD = 0.6  # of the full scan's cost: above, the plan becomes the full scan
+
+Rates = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much may be spent. Unset limits do not bind; the tightest of the others does.
+
+    Attributes:
+        share: of the scene's pixels, in [0, 1].
+        windows: number of windows.
+        seconds: nominal seconds (see the module's docstring).
+        recall: stop once this share of what a full scan would find is expected to be found.
+        full: look everywhere, whatever is expected.
+    """
+
+    share: float | None = None
+    windows: int | None = None
+    seconds: float | None = None
+    recall: float | None = None
+    full: bool = False
+
+    def __str__(self) -> str:
+        if self.full:
+            return "full"
+        parts = [] if self.share is None else [f"{self.share:g}"]
+        parts += [] if self.windows is None else [f"{self.windows}w"]
+        parts += [] if self.seconds is None else [f"{self.seconds:g}s"]
+        parts += [] if self.recall is None else [f"recall {self.recall:g}"]
+        return ", ".join(parts)
+
+
+def parse_budget(text: str | None, *, recall: float | None, default_recall: float = 0.98) -> Budget:
+    """`0.2` (share), `64w`, `30s` or `full`, with an optional recall target.
+
+    Without a text the recall target alone decides. With a text and no recall target the budget is spent whole.
+
+    Raises:
+        ConfigError: not one of these, or out of range.
+    """
+    if recall is not None and not (math.isfinite(recall) and 0 < recall <= 1):
+        raise ConfigError(f"--recall {recall}: expected a number above 0 and at most 1, such as 0.98")
+    if text is None:
+        return Budget(recall=default_recall if recall is None else recall)
+    if text == "full":
+        return Budget(full=True)
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([ws]?)", text.strip())
+    if match:
+        number, unit = float(match.group(1)), match.group(2)
+        if unit == "w" and number == int(number):
+            return Budget(windows=int(number), recall=recall)
+        if unit == "s":
+            return Budget(seconds=number, recall=recall)
+        if unit == "" and number <= 1:
+            return Budget(full=True) if number == 1 else Budget(share=number, recall=recall)
+    raise ConfigError(f"--budget {text!r}: expected a share of the pixels (0.2), windows (64w), seconds (30s) or full")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One window of a plan.
+
+    Attributes:
+        kind: index of the kind.
+        core: level-0 pixels whose objects belong to the window, clipped to the scene.
+        window: pixels to read, of the kind's level, halo included; may reach outside the scene.
+        gain: expected objects that it finds and no earlier window did.
+    """
+
+    kind: int
+    core: Window
+    window: Window
+    gain: float
+
+
+def window_cost(kind: WindowKind) -> float:
+    """Nominal milliseconds of one window: network on its tensor, decoding of its ground."""
+    return FIXED_MS + NETWORK_MS_PER_MPX * kind.tensor**2 / 1e6 + DECODE_MS_PER_MPX * kind.extent**2 / 1e6
+
+
+def place_window(kind: WindowKind, index: int, *, row: int, col: int, size: Size, gain: float) -> Planned:
+    """The window of a kind whose core starts at a level-0 position."""
+    core = Window(row, col, kind.core, kind.core).clip(size)
+    if core is None:
+        raise ValueError(f"core at ({row}, {col}) lies outside a scene of {size}")
+    step = 1 << kind.level
+    window = Window((row - kind.halo) // step, (col - kind.halo) // step, kind.tensor, kind.tensor, kind.level)
+    return Planned(kind=index, core=core, window=window, gain=gain)
+
+
+def scan_kind(kinds: Sequence[WindowKind], priorities: NDArray[np.float64], totals: NDArray[np.float64]) -> int:
+    """The kind for looking everywhere: finds most of what is expected; within 1 %, the cheapest a pixel."""
+    weights = totals / totals.sum() if totals.sum() > 0 else np.full(len(totals), 1 / len(totals))
+    found = priorities @ weights
+    worth = [k for k in range(len(kinds)) if found[k] >= found.max() - 0.01]
+    return min(worth, key=lambda k: (window_cost(kinds[k]) / kinds[k].core**2, k))
+
+
+def scan(kinds: Sequence[WindowKind], kind: int, *, size: Size) -> list[Planned]:
+    """Windows of one kind whose cores tile the scene, row by row."""
+    side = kinds[kind].core
+    return [
+        place_window(kinds[kind], kind, row=row, col=col, size=size, gain=0.0)
+        for row in range(0, size.height, side)
+        for col in range(0, size.width, side)
+    ]
+
+
+class Coverage:
+    """The state of a search: what is expected where, and the chance that it has been found.
+
+    Args:
+        rate: `[K, h, w]` expected objects a cell, 0 where nothing is valid.
+        priorities: `[n_kinds, K]` probability that a window of a kind finds an object of a size class.
+        kinds: kinds of windows.
+        cell_px: side of a cell in level-0 pixels.
+        size: the scene.
+    """
+
+    def __init__(
+        self,
+        rate: Rates,
+        priorities: NDArray[np.float64],
+        *,
+        kinds: Sequence[WindowKind],
+        cell_px: int,
+        size: Size,
+    ) -> None:
+        self.prior = rate
+        self.rate = rate
+        self.priorities = priorities
+        self.kinds = kinds
+        self.cell_px = cell_px
+        self.size = size
+        self.found = np.zeros_like(rate)
+        self.seen = np.zeros(rate.shape[1:], np.bool_)
+
+    def cells(self, core: Window) -> tuple[slice, slice]:
+        """Cells that a core covers, those of its edges included where their centre lies inside."""
+        c = self.cell_px
+        rows = slice((core.row + c // 2) // c, (core.row_stop + c // 2 - 1) // c + 1)
+        cols = slice((core.col + c // 2) // c, (core.col_stop + c // 2 - 1) // c + 1)
+        return rows, cols
+
+    def gain(self, kind: int, core: Window) -> float:
+        """Expected new finds of a window of that kind with that core."""
+        rows, cols = self.cells(core)
+        chance = np.maximum(self.priorities[kind][:, None, None] - self.found[:, rows, cols], 0)
+        return float((self.rate[:, rows, cols] * chance).sum(dtype=np.float64))
+
+    def cover(self, kind: int, core: Window) -> None:
+        """Record that a window was looked at (inhibition of return)."""
+        rows, cols = self.cells(core)
+        part = self.found[:, rows, cols]
+        np.maximum(part, self.priorities[kind][:, None, None].astype(np.float32), out=part)
+        self.seen[rows, cols] = True
+
+    def expected_in(self, core: Window) -> float:
+        """Expected objects in a core, found or not."""
+        rows, cols = self.cells(core)
+        return float(self.rate[:, rows, cols].sum(dtype=np.float64))
+
+    def reachable(self) -> float:
+        """Expected finds of a full scan."""
+        kind = scan_kind(self.kinds, self.priorities, self.totals())
+        return float((self.totals() * self.priorities[kind]).sum())
+
+    def covered(self) -> float:
+        """Expected finds of the windows so far."""
+        return float((self.rate * self.found).sum(dtype=np.float64))
+
+    def totals(self) -> NDArray[np.float64]:
+        """Expected objects by size class `[K]`."""
+        return self.rate.sum((1, 2), dtype=np.float64)
+
+    def redirect(self, log_factor: NDArray[np.float32]) -> None:
+        """Re-weight the prior rates of unseen cells by `exp(log_factor)` `[h, w]`."""
+        factor = np.where(self.seen, 1.0, np.exp(log_factor)).astype(np.float32)
+        self.rate = self.prior * factor
+
+
+def recall_estimate(coverage: Coverage, *, n_found: int) -> float:
+    """Expected share, in [0, 1], of what a full scan would find that has been found.
+
+    What was found counts for itself where it exceeds what was expected; half an object of doubt keeps an empty
+    scene from being declared finished on no evidence.
+    """
+    covered = coverage.covered()
+    left = max(0.0, coverage.reachable() - covered)
+    had = max(float(n_found), covered) + 0.5
+    return had / (had + left)
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a run has used up: windows, nominal milliseconds, level-0 pixels of read ground (upper bound)."""
+
+    windows: int = 0
+    ms: float = 0.0
+    pixels: int = 0
+
+    def add(self, kind: WindowKind, pixels: int) -> Spending:
+        """After one more window that reads `pixels` level-0 pixels inside the scene."""
+        return replace(self, windows=self.windows + 1, ms=self.ms + window_cost(kind), pixels=self.pixels + pixels)
+
+    def fits(self, budget: Budget, size: Size) -> bool:
+        """Whether this is within the budget."""
+        return (
+            (budget.windows is None or self.windows <= budget.windows)
+            and (budget.seconds is None or self.ms <= 1000 * budget.seconds)
+            and (budget.share is None or self.pixels <= budget.share * size.area)
+        )
+
+
+def pixels_read(windows: Iterable[Window], *, size: Size) -> int:
+    """Level-0 pixels of the scene covered by windows of any level, each counted once, exactly.
+
+    Coordinates are compressed to the windows' own edges, so memory grows with the windows and not with the scene.
+    """
+    clipped = [part for w in windows if (part := w.at_full_resolution().clip(size))]
+    if not clipped:
+        return 0
+    rows = np.unique([edge for w in clipped for edge in (w.row, w.row_stop)])
+    total, active = 0, sorted(clipped, key=lambda w: (w.row, w.col))
+    for top, bottom in zip(rows[:-1], rows[1:], strict=True):
+        active = [w for w in active if w.row_stop > top]
+        spans = sorted((w.col, w.col_stop) for w in active if w.row <= top)
+        width, reach = 0, -1
+        for start, stop in spans:
+            width += max(0, stop - max(start, reach))
+            reach = max(reach, stop)
+        total += width * int(bottom - top)
+    return total
+
+
+def plan_windows(
+    coverage: Coverage,
+    *,
+    budget: Budget,
+    spent: Spending,
+    n_found: int = 0,
+    until_recall: float | None = None,
+    until_ms: float | None = None,
+) -> tuple[list[Planned], Spending]:
+    """Add windows by gain per cost until the budget, the recall target or the gains are used up.
+
+    Args:
+        coverage: the state; updated as windows are planned.
+        budget: the limits.
+        spent: what has been used up before.
+        n_found: objects found by the windows looked at before.
+        until_recall: recall target of this round, default the budget's.
+        until_ms: plan at most this many nominal milliseconds in this round.
+
+    Returns:
+        The windows in the order of their gain per cost, and what is used up after them.
+    """
+    target = until_recall if until_recall is not None else budget.recall
+    reachable, covered = coverage.reachable(), coverage.covered()
+    heap = _candidates(coverage, budget)
+    heapq.heapify(heap)
+    planned: list[Planned] = []
+    start_ms = spent.ms
+    while heap:
+        if target is not None:
+            had = max(float(n_found), covered) + 0.5
+            if had / (had + max(0.0, reachable - covered)) >= target:
+                break
+        if until_ms is not None and spent.ms - start_ms >= until_ms:
+            break
+        worth, kind_index, row, col = heapq.heappop(heap)
+        kind = coverage.kinds[kind_index]
+        window = place_window(kind, kind_index, row=row, col=col, size=coverage.size, gain=0.0)
+        gain = coverage.gain(kind_index, window.core)
+        now = -gain / _price(kind, budget)
+        if heap and now > heap[0][0] + 1e-15 and now > worth:
+            if gain > NEGLIGIBLE:
+                heapq.heappush(heap, (now, kind_index, row, col))
+            continue
+        if gain <= NEGLIGIBLE:
+            continue
+        inside = window.window.at_full_resolution().clip(coverage.size)
+        after = spent.add(kind, inside.area if inside else 0)
+        if not after.fits(budget, coverage.size):
+            continue
+        coverage.cover(kind_index, window.core)
+        covered += gain
+        spent = after
+        planned.append(replace(window, gain=gain))
+    return planned, spent
+
+
+def _price(kind: WindowKind, budget: Budget) -> float:
+    """What the budget counts: pixels for a share, one for windows, nominal milliseconds else."""
+    if budget.share is not None:
+        return kind.extent**2 / 1e4
+    return 1.0 if budget.windows is not None else window_cost(kind)
+
+
+def _candidates(coverage: Coverage, budget: Budget) -> list[tuple[float, int, int, int]]:
+    """(-gain / cost, kind, row, column) of every window of the lattice worth anything, cores hugging cells."""
+    c, entries = coverage.cell_px, []
+    _, h, w = coverage.rate.shape
+    for index, kind in enumerate(coverage.kinds):
+        chance = np.maximum(coverage.priorities[index][:, None, None] - coverage.found, 0)
+        mass = (coverage.rate * chance).sum(0, dtype=np.float64)
+        summed = np.zeros((h + 1, w + 1))
+        summed[1:, 1:] = mass.cumsum(0).cumsum(1)
+        side = max(1, kind.core // c)
+        tops, lefts = _starts(h, side), _starts(w, side)
+        bottoms, rights = np.minimum(tops + side, h), np.minimum(lefts + side, w)
+        gain = (
+            summed[np.ix_(bottoms, rights)]
+            - summed[np.ix_(tops, rights)]
+            - summed[np.ix_(bottoms, lefts)]
+            + summed[np.ix_(tops, lefts)]
+        )
+        price = _price(kind, budget)
+        for i, j in zip(*np.nonzero(gain > max(NEGLIGIBLE, 1e-6 * float(gain.max(initial=0)))), strict=True):
+            entries.append((-float(gain[i, j]) / price, index, int(tops[i]) * c, int(lefts[j]) * c))
+    return entries
+
+
+def _starts(n_cells: int, side: int) -> NDArray[np.int64]:
+    """Candidate first cells along one axis: every `LATTICE` cells, and the last that touches the far edge."""
+    last = max(0, n_cells - side)
+    return np.unique(np.append(np.arange(0, last + 1, LATTICE), last))
+
+
+def scan_is_cheaper(planned_ms: float, coverage: Coverage) -> bool:
+    """Whether most of a full scan's cost would be spent anyway."""
+    kind = coverage.kinds[scan_kind(coverage.kinds, coverage.priorities, coverage.totals())]
+    n = math.ceil(coverage.size.height / kind.core) * math.ceil(coverage.size.width / kind.core)
+    return planned_ms > SCAN_INSTEAD * n * window_cost(kind)
+
+
+def gamma_poisson(
+    found: NDArray[np.float64], expected: NDArray[np.float64], *, sigma_cells: float = 10.0, prior: float = 4.0
+) -> NDArray[np.float32]:
+    """Log ratio `[h, w]` of found to expected around each cell, shrunk to 0 where there is little evidence.
+
+    The posterior mean of a Gamma(prior, prior) factor on Poisson rates, with a Gaussian neighbourhood.
+
+    Args:
+        found: `[h, w]` objects found, at their cells.
+        expected: `[h, w]` objects expected in the cells that were looked at, 0 elsewhere.
+        sigma_cells: reach of the evidence.
+        prior: pseudo-count of objects.
+    """
+    weight = 2 * math.pi * sigma_cells**2
+    n = gaussian_filter(found, sigma_cells, mode="constant") * weight
+    e = gaussian_filter(expected, sigma_cells, mode="constant") * weight
+    return np.log((prior + n) / (prior + e)).astype(np.float32)

@@ -1,0 +1,105 @@
+"""Open raster handles: one a thread and overview, all closed together."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+
+from geopdn.errors import SceneError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GDAL_OPTIONS: dict[str, Any] = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no sidecar is believed, no folder listed on a server
+    "GDAL_NUM_THREADS": 1,  # the readers are the threads
+    "GDAL_CACHEMAX": 256 << 20,  # bytes; GDAL's own default is a share of the machine
+    "GDAL_HTTP_MAX_RETRY": 4,
+    "GDAL_HTTP_RETRY_DELAY": 0.5,
+    "GDAL_HTTP_CONNECTTIMEOUT": 10,
+    "GDAL_HTTP_TIMEOUT": 60,
+    "GDAL_HTTP_LOW_SPEED_TIME": 20,
+    "GDAL_HTTP_LOW_SPEED_LIMIT": 1000,
+}
+
+
+def environment() -> rasterio.Env:
+    """The GDAL options under which geopdn opens and reads."""
+    return rasterio.Env(**GDAL_OPTIONS)
+
+
+def open_raster(path: str, *, drivers: Sequence[str], **options: Any) -> Any:
+    """Open with the first of the drivers that can, and with no other.
+
+    Raises:
+        rasterio.errors.RasterioIOError: none can; the first one's reason.
+    """
+    reason: RasterioIOError | None = None
+    for driver in drivers:  # rasterio 1.4 takes one name only
+        try:
+            return rasterio.open(path, driver=driver, sharing=False, **options)
+        except RasterioIOError as error:
+            reason = reason or error
+    raise reason or RasterioIOError("no driver is allowed")
+
+
+class Handles:
+    """Rasterio datasets of one path. A dataset shared by threads crashes the process, so each thread has its own.
+
+    Args:
+        path: what rasterio opens.
+        drivers: the drivers allowed to open it.
+    """
+
+    def __init__(self, path: str, *, drivers: Sequence[str]) -> None:
+        self.path = path
+        self.drivers = tuple(drivers)
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._all: list[Any] = []
+        self._closed = False
+
+    def get(self, overview: int | None = None) -> Any:
+        """This thread's dataset, or that of one of its overviews (from 0); call it inside `environment()`.
+
+        Raises:
+            SceneError: the handles are closed.
+            rasterio.errors.RasterioIOError: GDAL cannot open the file.
+        """
+        if self._closed:
+            raise SceneError(f"{self.path} is closed: open the scene again")
+        mine: dict[int | None, Any] = self._local.__dict__.setdefault("datasets", {})
+        if overview not in mine:
+            options = {} if overview is None else {"overview_level": overview}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                dataset = open_raster(self.path, drivers=self.drivers, **options)
+            with self._lock:
+                self._all.append(dataset)
+            self.drivers = (dataset.driver,)
+            mine[overview] = dataset
+        return mine[overview]
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the file is read over the network."""
+        return self.path.startswith("/vsi")
+
+    def close(self) -> None:
+        """Close every thread's datasets; no thread may be reading."""
+        with self._lock:
+            self._closed = True
+            for dataset in self._all:
+                dataset.close()
+            self._all.clear()
+
+
+def cause(error: BaseException) -> str:
+    """The deepest reason that GDAL gave, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())

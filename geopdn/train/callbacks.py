@@ -1,0 +1,43 @@
+"""Thin pieces between Lightning and geopdn: the loader of each epoch, the curve after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningDataModule
+from torch.utils.data import DataLoader
+
+from geopdn.config import TrainingConfig
+from geopdn.train.curve import draw_curve
+from geopdn.train.samples import collate
+from geopdn.train.stream import EpochSamples, TrainingScenes
+
+
+class EpochStream(LightningDataModule):  # type: ignore[misc]
+    """A loader an epoch; epoch e starts at sample `e * checkpoint_every * batch`, also after a resume."""
+
+    def __init__(self, scenes: TrainingScenes, training: TrainingConfig) -> None:
+        super().__init__()
+        self.scenes, self.training = scenes, training
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """The samples of the current epoch, in order."""
+        per_epoch = self.training.checkpoint_every * self.training.batch
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        samples = EpochSamples(self.scenes, start=epoch * per_epoch, length=per_epoch)
+        return DataLoader(samples, batch_size=self.training.batch, collate_fn=collate)
+
+
+class CurvePicture(Callback):  # type: ignore[misc]
+    """Draws the training curve after each epoch."""
+
+    def __init__(self, metrics: Path, picture: Path) -> None:
+        self.metrics, self.picture = metrics, picture
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Called by Lightning."""
+        del pl_module
+        trainer.logger.save()
+        if self.metrics.exists():
+            draw_curve(self.metrics, self.picture)

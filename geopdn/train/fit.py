@@ -1,0 +1,147 @@
+"""Training from a configuration file to weights that can ship."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from geopdn import __version__
+from geopdn.config import TrainConfig, load_train_config
+from geopdn.errors import ConfigError
+from geopdn.train.places import LabelledScene, find_scenes
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What `train` leaves behind.
+
+    Attributes:
+        weights: the safetensors file.
+        curve: the training curve as a picture.
+        scores: scores on the validation places.
+    """
+
+    weights: Path
+    curve: Path
+    scores: dict[str, Any]
+
+
+def train(
+    config_path: Path,
+    *,
+    output: Path,
+    resume: bool = False,
+    steps: int | None = None,
+    progress: bool = True,
+    say: Say = lambda _: None,
+) -> TrainResult:
+    """Train, calibrate, score and export.
+
+    Args:
+        config_path: YAML of `TrainConfig`.
+        output: folder for checkpoints, metrics, curve and weights.
+        resume: go on from the folder's last checkpoint.
+        steps: replaces the configuration's number of steps.
+        progress: show Lightning's progress bar.
+        say: receives one line a stage.
+
+    Raises:
+        ConfigError: the configuration is wrong, or the folder holds an earlier run and `resume` is not set.
+        LabelError: labels cannot be used.
+    """
+    from geopdn.train.finish import finish
+
+    config = load_train_config(config_path)
+    if steps is not None:
+        config = config.model_copy(update={"training": config.training.model_copy(update={"steps": steps})})
+    checkpoint = output / "last.ckpt"
+    if checkpoint.exists() and not resume:
+        raise ConfigError(f"{output} holds an earlier run: use --resume to go on, or another -o folder")
+    scenes = find_scenes(config.data, base=config_path.resolve().parent)
+    output.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    module = fit(config, scenes, output=output, resume=resume, progress=progress, say=say)
+    seconds = time.monotonic() - started
+    say("calibrating on held-out places, then scoring on the validation places")
+    provenance = {
+        "command": f"geopdn train {config_path.name}",
+        "seed": config.training.seed,
+        "steps": config.training.steps,
+        "seconds": round(_total_seconds(output, seconds)),
+        "threads": torch.get_num_threads(),
+        "geopdn": __version__,
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "scenes": sum(scene.split == "train" for scene in scenes),
+    }
+    weights = output / f"{config.name}.safetensors"
+    scores = finish(module.net, config, scenes, path=weights, provenance=provenance, say=say)
+    return TrainResult(weights=weights, curve=output / "curve.png", scores=scores)
+
+
+def fit(
+    config: TrainConfig,
+    scenes: list[LabelledScene],
+    *,
+    output: Path,
+    resume: bool,
+    progress: bool,
+    say: Say,
+) -> Any:
+    """The optimisation itself; returns the module with its averaged weights."""
+    from lightning.pytorch import Trainer, seed_everything
+    from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+    from lightning.pytorch.loggers import CSVLogger
+
+    from geopdn.train.callbacks import CurvePicture, EpochStream
+    from geopdn.train.module import PatchDriveModule
+    from geopdn.train.stream import TrainingScenes
+
+    training = config.training
+    seed_everything(training.seed, verbose=False)
+    chosen = [scene for scene in scenes if scene.split == "train"]
+    say(f"reading {len(chosen)} training scenes of {len({scene.place for scene in chosen})} places")
+    stream = TrainingScenes(chosen, config=config)
+    say(f"{sum(stream.n_objects)} labelled objects; {training.steps} steps of {training.batch} regions")
+    module = PatchDriveModule(config)
+    logger = CSVLogger(save_dir=str(output), name=None, version="")
+    trainer = Trainer(
+        accelerator="auto",
+        devices=1,
+        max_steps=training.steps,
+        max_epochs=-1,
+        logger=logger,
+        log_every_n_steps=10,
+        gradient_clip_val=5.0,
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+        reload_dataloaders_every_n_epochs=1,
+        callbacks=[
+            EMAWeightAveraging(decay=training.ema),
+            ModelCheckpoint(dirpath=output, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False),
+            CurvePicture(output / "metrics.csv", output / "curve.png"),
+        ],
+    )
+    checkpoint = output / "last.ckpt"
+    trainer.fit(
+        module,
+        datamodule=EpochStream(stream, training),
+        ckpt_path=str(checkpoint) if resume and checkpoint.exists() else None,
+    )
+    module.eval()
+    return module
+
+
+def _total_seconds(output: Path, seconds: float) -> float:
+    """Seconds of this and earlier runs of the same folder, kept in a file beside the checkpoint."""
+    record = output / "seconds.txt"
+    total = seconds + (float(record.read_text()) if record.exists() else 0.0)
+    record.write_text(f"{total:.0f}\n")
+    return total

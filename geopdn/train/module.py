@@ -1,0 +1,151 @@
+"""The Lightning module: PatchDriveNet's stages on a batch of samples, and the optimiser."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.nn import functional as F
+
+from geopdn.config import TrainConfig
+from geopdn.model.controller import modulation, patch_statistics
+from geopdn.model.fusion import sample_grid
+from geopdn.model.losses import box_loss, count_loss, focal_heat_loss, redirected_count_loss
+from geopdn.model.patchdrivenet import PatchDriveNet
+from geopdn.model.saliency import Saliency
+from geopdn.model.streams import GlobalFeatures, PatchFeatures
+from geopdn.train.samples import Sample
+
+FOUND_SCORE = 0.3
+FINAL_SHARE = 0.02  # of the learning rate, at the end of the cosine
+
+
+class PatchDriveModule(LightningModule):  # type: ignore[misc]
+    """Trains all stages together.
+
+    The first half of each region's windows sees the plain global grid; their tokens are fused into it, and the
+    second half sees the fused grid, as the windows of a later round do. The controller learns to re-weight the rates
+    of what no window has covered.
+
+    Args:
+        config: the whole training configuration.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.net = PatchDriveNet(config=config.model)
+
+    def transfer_batch_to_device(self, batch: Sample, device: torch.device, dataloader_index: int) -> Sample:
+        """Lightning's own transfer refuses frozen dataclasses."""
+        del dataloader_index
+        return Sample(**{item.name: getattr(batch, item.name).to(device) for item in fields(batch)})
+
+    def training_step(self, batch: Sample, batch_index: int) -> Tensor:
+        """One step; logs each part of the loss."""
+        del batch_index
+        features, saliency = self.net.look(batch.overview)
+        patch = self.net.highres_stream(batch.windows)
+        context, fused = self._context(batch, features, patch)
+        maps = self.net.head(patch.head, context)
+        n_objects = torch.tensor(float(max(1, len(batch.objects))))
+        parts = {
+            "heat": focal_heat_loss(maps.logits, batch.heat, count=n_objects),
+            "box": box_loss(maps, batch.weight, batch.box, has_heading=self.config.model.has_heading),
+            "count": 0.5 * count_loss(saliency, batch.counts, batch.cell_valid),
+            "priority": 0.1 * self._priority_loss(batch, maps.logits.detach()),
+            "drive": 0.1 * self._drive_loss(batch, saliency, fused, patch),
+        }
+        self.log_dict({f"loss/{name}": part.detach() for name, part in parts.items()}, batch_size=len(batch.overview))
+        loss: Tensor = torch.stack(list(parts.values())).sum()
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch.overview))
+        return loss
+
+    def _context(self, batch: Sample, features: GlobalFeatures, patch: PatchFeatures) -> tuple[Tensor, Tensor]:
+        """Grid vectors `[B * n, G]` each window's head sees, and the fused grid `[B, G, h, w]`."""
+        b = len(batch.overview)
+        n = len(batch.windows) // b
+        first = math.ceil(n / 2)
+        row, col, extent = batch.place.unbind(1)
+        places = self.net.token_places(row, col, extent).reshape(b, n, 16, 3)[:, :first].flatten(1, 2)
+        tokens = patch.tokens.reshape(b, n, 16, -1)[:, :first].flatten(1, 2)
+        fused = self.net.fusion(features.grid, tokens, places)
+        x = ((col + extent / 2) / self.net.grid_px).reshape(b, n)
+        y = ((row + extent / 2) / self.net.grid_px).reshape(b, n)
+        rows = []
+        for i in range(b):
+            rows.append(sample_grid(features.grid[i], x[i, :first], y[i, :first]))
+            rows.append(sample_grid(fused[i], x[i, first:], y[i, first:]))
+        context = torch.cat(rows)
+        seen = torch.rand(len(context), 1) >= self.config.training.context_dropout
+        return context * seen, fused
+
+    def _priority_loss(self, batch: Sample, logits: Tensor) -> Tensor:
+        """Cross-entropy of the priorities against what the windows found, object by object."""
+        if not len(batch.objects):
+            return self.net.patch_priorities.theta.sum() * 0
+        window, x, y, size, level = (batch.objects[:, i].long() for i in range(5))
+        best = F.max_pool2d(torch.sigmoid(logits).amax(1), 3, 1, 1)
+        found = (best[window, y.clamp(0, best.shape[1] - 1), x.clamp(0, best.shape[2] - 1)] > FOUND_SCORE).float()
+        kinds = torch.tensor([kind.level for kind in self.config.model.kinds])
+        same = (kinds[:, None] == level[None]).float()  # [n_kinds, m]
+        theta = self.net.patch_priorities.theta[:, size]  # [n_kinds, m]
+        loss = F.binary_cross_entropy_with_logits(theta, found.expand_as(theta), reduction="none")
+        return (loss * same).sum() / same.sum().clamp_min(1)
+
+    def _drive_loss(self, batch: Sample, saliency: Saliency, fused: Tensor, patch: PatchFeatures) -> Tensor:
+        """The controller's part: likelihood of the counts that no window has covered, after re-weighting."""
+        b, _, h, w = batch.counts.shape
+        n = len(batch.windows) // b
+        row, col, extent = (v.reshape(b, n) for v in batch.place.unbind(1))
+        cell = self.net.cell_px
+        y = (torch.arange(h) + 0.5) * cell
+        x = (torch.arange(w) + 0.5) * cell
+        in_rows = (y >= row[..., None]) & (y < (row + extent)[..., None])  # [B, n, h]
+        in_cols = (x >= col[..., None]) & (x < (col + extent)[..., None])  # [B, n, w]
+        core = (in_rows[..., :, None] & in_cols[..., None, :]).float()  # [B, n, h, w]
+        rate = saliency.rate.detach()
+        expected = torch.einsum("bnhw,bhw->bn", core, rate.sum(1))
+        found = torch.einsum("bnhw,bhw->bn", core, batch.counts.sum(1))
+        grid = fused.detach()
+        context = torch.stack(
+            [
+                sample_grid(grid[i], (col[i] + extent[i] / 2) / self.net.grid_px, (row[i] + extent[i] / 2) / self.net.grid_px)
+                for i in range(b)
+            ]
+        )
+        seen_share = (core.amax(1).mean((1, 2)))[:, None].expand(b, n)
+        statistics = patch_statistics(
+            found, expected, (found > 0).float() * 0.7, torch.log2(extent / self.net.grid_px), seen_share
+        )
+        pooled = patch.pooled.detach().reshape(b, n, -1)
+        advice, _ = self.net.patch_drive_controller(pooled, context, statistics)
+        factor = F.interpolate(modulation(grid, advice)[:, None], size=(h, w), mode="nearest")[:, 0]
+        unseen = (1 - core.amax(1)) * batch.cell_valid[:, 0]
+        left = (batch.counts.sum(1) * unseen).sum((1, 2))
+        little = (left <= 0.02 * batch.counts.sum((1, 2, 3))).float()
+        stop = F.binary_cross_entropy_with_logits(advice.stop, little)
+        return redirected_count_loss(rate, factor, batch.counts, unseen) + 0.1 * stop
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; linear warm-up, then cosine to 2 %. No decay of norms, biases and priorities."""
+        training = self.config.training
+        decayed = [p for name, p in self.named_parameters() if p.ndim > 1 and "theta" not in name]
+        plain = [p for name, p in self.named_parameters() if p.ndim <= 1 or "theta" in name]
+        optimiser = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": training.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=training.learning_rate,
+        )
+
+        def share(step: int) -> float:
+            if step < training.warmup:
+                return (step + 1) / training.warmup
+            done = min(1.0, (step - training.warmup) / max(1, training.steps - training.warmup))
+            return FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * done))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

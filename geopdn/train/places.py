@@ -1,0 +1,72 @@
+"""Scenes and labels of a configuration, found, checked and split by place."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from geopdn.config import DataConfig
+from geopdn.errors import ConfigError
+
+Split = Literal["train", "calibration", "validation"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledScene:
+    """One raster with its labels.
+
+    Attributes:
+        path: the raster.
+        labels: the vector file.
+        place: name of the ground it shows; scenes of one place never lie on two sides of a split.
+        split: side of the split.
+        weight: see `SceneLabels.weight`.
+    """
+
+    path: Path
+    labels: Path
+    place: str
+    split: Split
+    weight: float
+
+
+def find_scenes(data: DataConfig, *, base: Path) -> list[LabelledScene]:
+    """All scenes of a data section, sorted by path.
+
+    Args:
+        data: the section.
+        base: folder that a relative `root` starts from.
+
+    Raises:
+        ConfigError: a folder, a label file or a named place does not exist, or a pattern finds nothing.
+    """
+    root = (base / data.root).resolve()
+    if not root.is_dir():
+        raise ConfigError(f"data.root {data.root!r}: {root} is not a folder; set it relative to the configuration file")
+    both = set(data.validation) & set(data.calibration)
+    if both:
+        raise ConfigError(f"places {sorted(both)} are in both validation and calibration: give each to one")
+    found = []
+    for source in data.sources:
+        paths = sorted(root.glob(source.scenes))
+        if not paths:
+            raise ConfigError(f"data.sources: no file matches {source.scenes!r} under {root}")
+        for path in paths:
+            labels = root / source.labels.replace("{stem}", path.stem)
+            if not labels.is_file():
+                raise ConfigError(f"labels {labels} of scene {path.name} do not exist")
+            match = re.search(source.place, path.stem)
+            place = match.group(1) if match else path.stem
+            split: Split = (
+                "validation" if place in data.validation else "calibration" if place in data.calibration else "train"
+            )
+            found.append(LabelledScene(path, labels, place, split, source.weight))
+    missing = (set(data.validation) | set(data.calibration)) - {scene.place for scene in found}
+    if missing:
+        known = ", ".join(sorted({scene.place for scene in found})[:20])
+        raise ConfigError(f"places {sorted(missing)} have no scene; places found: {known}")
+    if not any(scene.split == "train" for scene in found):
+        raise ConfigError("every place is held out: nothing is left to train on")
+    return found

@@ -1,0 +1,278 @@
+"""From a region to one training sample: augmented overview, augmented windows, their targets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from geopdn.config import ModelConfig, TrainingConfig
+from geopdn.geometry import boxes as obb
+from geopdn.model.streams import pack_overview
+from geopdn.model.targets import cell_counts, window_targets
+from geopdn.scene import Pixels
+from geopdn.train.geodata import Region
+
+LEVEL_PIXEL_MARGIN = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One region, or after `collate` a batch of B of them (then every tensor has a first axis more).
+
+    Attributes:
+        overview: `[3C + 2, h, w]` input of the global stream.
+        cell_valid: `[1, h/4, w/4]` 1 where a saliency cell has pixels.
+        counts: `[K, h/4, w/4]` true objects a cell.
+        windows: `[n, C, s, s]` high-resolution windows.
+        heat: `[n, classes, s', s']`, `weight` `[n, s', s']`, `box` `[n, 5, s', s']`: see `WindowTargets`.
+        place: `[n, 3]` top row, left column and extent of each window in level-0 pixels of the region.
+        level: `[n]` level it was read at.
+        objects: `[m, 7]` window, x, y (head positions), size class, level, long and short side (head positions).
+    """
+
+    overview: Tensor
+    cell_valid: Tensor
+    counts: Tensor
+    windows: Tensor
+    heat: Tensor
+    weight: Tensor
+    box: Tensor
+    place: Tensor
+    level: Tensor
+    objects: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Symmetry:
+    """One of the eight symmetries of a square: an optional transposition, then optional flips."""
+
+    transpose: bool
+    flip_rows: bool
+    flip_cols: bool
+
+    def on_tensor(self, x: Tensor) -> Tensor:
+        """Applied to the last two axes."""
+        x = x.transpose(-1, -2) if self.transpose else x
+        axes = [axis for axis, flip in ((-2, self.flip_rows), (-1, self.flip_cols)) if flip]
+        return x.flip(axes) if axes else x
+
+    def on_boxes(self, boxes: NDArray[np.float64], *, side: float) -> NDArray[np.float64]:
+        """Applied to boxes `[N, 5]` in a square of that side."""
+        out = boxes.copy()
+        if self.transpose:
+            out[:, 0], out[:, 1] = boxes[:, 1].copy(), boxes[:, 0].copy()
+            out[:, 4] = np.pi / 2 - out[:, 4]
+        if self.flip_rows:
+            out[:, 1], out[:, 4] = side - out[:, 1], -out[:, 4]
+        if self.flip_cols:
+            out[:, 0], out[:, 4] = side - out[:, 0], np.pi - out[:, 4]
+        return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Radiance:
+    """A change of light and sensor, the same for a region's overview and windows: `(x ** gamma) * gain + offset`."""
+
+    gain: Tensor  # [C, 1, 1]
+    offset: Tensor  # [C, 1, 1]
+    gamma: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Applied to `[..., C, h, w]` in about [0, 1]; increasing, so minima stay minima."""
+        return (x.clamp_min(0) ** self.gamma * self.gain + self.offset).clamp(0, 1.5)
+
+
+def draw_radiance(rng: np.random.Generator, *, n_bands: int, strength: float) -> Radiance:
+    """A random change; `strength` 0.2 means about 20 % of gain for all bands together and 7 % for each apart."""
+    common, apart = rng.normal(0, strength, 1), rng.normal(0, strength / 3, n_bands)
+    gain = np.exp(np.clip(common + apart, -0.8, 0.8))
+    offset = rng.normal(0, strength / 10, 1) + rng.normal(0, strength / 20, n_bands)
+    gamma = float(np.exp(np.clip(rng.normal(0, strength), -0.6, 0.6)))
+    as_column = {"dtype": torch.float32}
+    return Radiance(
+        torch.tensor(gain, **as_column)[:, None, None], torch.tensor(offset, **as_column)[:, None, None], gamma
+    )
+
+
+def cut_window(region: Region, *, centre: NDArray[np.float64], side: int, scale: float, angle: float, level: int) -> Tensor:
+    """A window of a scene, turned and scaled: `[C, side, side]` stretched values.
+
+    Args:
+        region: the scene it is cut from.
+        centre: x, y in level-0 pixels of the scene.
+        side: tensor pixels.
+        scale: level-0 pixels per tensor pixel.
+        angle: the window's turn in radians, from +x towards +y.
+        level: pixels are averaged to this level before anything is interpolated.
+    """
+    reach = side * scale / 2 * (abs(math.cos(angle)) + abs(math.sin(angle))) + LEVEL_PIXEL_MARGIN * (1 << level)
+    step = 1 << level
+    row0 = int(math.floor((centre[1] - reach) / step)) * step
+    col0 = int(math.floor((centre[0] - reach) / step)) * step
+    n = int(math.ceil(2 * reach / step) + 1) * step
+    values = torch.from_numpy(region.stretch.apply(_padded(region.pixels, row0, col0, n)))[None]  # [1, C, n, n]
+    if level:
+        values = F.avg_pool2d(values, step)
+    m = n // step
+    t = (torch.arange(side, dtype=torch.float32) + 0.5 - side / 2) * scale
+    v, u = torch.meshgrid(t, t, indexing="ij")
+    x = centre[0] + u * math.cos(angle) - v * math.sin(angle) - col0
+    y = centre[1] + u * math.sin(angle) + v * math.cos(angle) - row0
+    place = torch.stack([2 * x / (m * step) - 1, 2 * y / (m * step) - 1], -1)[None].float()
+    return F.grid_sample(values, place, mode="bilinear", align_corners=False)[0]
+
+
+def _padded(pixels: Pixels, row: int, col: int, side: int) -> Pixels:
+    height, width = pixels.valid.shape
+    r0, r1, c0, c1 = max(row, 0), min(row + side, height), max(col, 0), min(col + side, width)
+    values = np.zeros((pixels.values.shape[0], side, side), pixels.values.dtype)
+    valid = np.zeros((side, side), np.bool_)
+    if r1 > r0 and c1 > c0:
+        values[:, r0 - row : r1 - row, c0 - col : c1 - col] = pixels.values[:, r0:r1, c0:c1]
+        valid[r0 - row : r1 - row, c0 - col : c1 - col] = pixels.valid[r0:r1, c0:c1]
+    return Pixels(values, valid)
+
+
+def sides_along_axes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Axis-aligned boxes as x, y, width along x, height along y, 0: the target without headings."""
+    x0, y0, x1, y1 = obb.bounds(boxes).T
+    return np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, np.zeros_like(x0)], 1)
+
+
+def make_sample(region: Region, *, model: ModelConfig, training: TrainingConfig, rng: np.random.Generator) -> Sample:
+    """Augment one region and cut its windows.
+
+    Args:
+        region: place, pixels and boxes.
+        model: bands, classes, strides.
+        training: how windows are drawn and augmented.
+        rng: the only source of randomness.
+    """
+    side_px, window = region.window.height, region.window
+    symmetry = Symmetry(*(bool(b) for b in rng.integers(0, 2, 3)))
+    radiance = draw_radiance(rng, n_bands=len(model.bands), strength=training.gain)
+    local = region.boxes.copy()
+    local[:, 0] -= window.col
+    local[:, 1] -= window.row
+    turned = symmetry.on_boxes(local, side=float(side_px))
+    overview, cell_valid = _overview(region, symmetry=symmetry, radiance=radiance, rng=rng)
+    cell_px = 4 << model.overview_level
+    counts = cell_counts(
+        turned, shape=(cell_valid.shape[1], cell_valid.shape[2]), cell_px=cell_px, edges_px=model.size_edges_px
+    )
+    cut = [
+        _window(region, local, symmetry, radiance, model=model, training=training, rng=rng)
+        for _ in range(training.windows)
+    ]
+    objects = [torch.cat([torch.full((len(c[6]), 1), float(i)), c[6]], 1) for i, c in enumerate(cut)]
+    return Sample(
+        overview=overview,
+        cell_valid=cell_valid,
+        counts=torch.from_numpy(counts),
+        windows=torch.stack([c[0] for c in cut]),
+        heat=torch.stack([c[1] for c in cut]),
+        weight=torch.stack([c[2] for c in cut]),
+        box=torch.stack([c[3] for c in cut]),
+        place=torch.stack([c[4] for c in cut]),
+        level=torch.tensor([c[5] for c in cut]),
+        objects=torch.cat(objects),
+    )
+
+
+def _overview(
+    region: Region, *, symmetry: Symmetry, radiance: Radiance, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    view = region.overview
+    known = view.low is not None and view.high is not None and rng.random() < 0.6
+    mean, valid = radiance(torch.from_numpy(view.mean))[None], torch.from_numpy(view.valid)[None, None]
+    low = radiance(torch.from_numpy(view.low))[None] if known and view.low is not None else None
+    high = radiance(torch.from_numpy(view.high))[None] if known and view.high is not None else None
+    packed = symmetry.on_tensor(pack_overview(mean, low, high, valid)[0]).contiguous()
+    cells = F.max_pool2d(symmetry.on_tensor(valid), 4)[0]
+    return packed, (cells > 0).float()
+
+
+Cut = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, int, Tensor]
+
+
+def _window(
+    region: Region,
+    local: NDArray[np.float64],
+    symmetry: Symmetry,
+    radiance: Radiance,
+    *,
+    model: ModelConfig,
+    training: TrainingConfig,
+    rng: np.random.Generator,
+) -> Cut:
+    side, side_px = training.window_px, region.window.height
+    shares = np.asarray(training.level_shares) / sum(training.level_shares)
+    level = int(rng.choice(len(shares), p=shares))
+    zoom = math.exp(rng.uniform(-1, 1) * math.log(training.zoom))
+    scale = (1 << level) * zoom  # level-0 pixels per tensor pixel
+    extent = side * scale
+    angle = math.radians(rng.uniform(-1, 1) * training.rotation_deg)
+    inside = ((local[:, :2] >= 0) & (local[:, :2] < side_px)).all(1)
+    if inside.any() and rng.random() < training.object_share:
+        anchor = local[rng.choice(np.flatnonzero(inside)), :2] + rng.uniform(-0.45, 0.45, 2) * extent
+    else:
+        anchor = rng.uniform(0, side_px, 2)
+    slack = max(extent / 2, 0.0)
+    low, high = min(slack, side_px / 2), max(side_px - slack, side_px / 2)
+    centre = np.clip(anchor, low, high)
+    scene_centre = centre + np.array([region.window.col, region.window.row])
+    pixels = cut_window(region, centre=scene_centre, side=side, scale=scale, angle=angle, level=level)
+    pixels = symmetry.on_tensor(radiance(pixels))
+    noise = abs(rng.normal(0, 0.008))
+    pixels = pixels + noise * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**31))))
+
+    offset = local[:, :2] - centre
+    cos, sin = math.cos(angle), math.sin(angle)
+    boxes = local.copy()
+    boxes[:, 0] = (offset[:, 0] * cos + offset[:, 1] * sin) / scale + side / 2
+    boxes[:, 1] = (-offset[:, 0] * sin + offset[:, 1] * cos) / scale + side / 2
+    boxes[:, 2:4] /= scale
+    boxes[:, 4] -= angle
+    boxes = symmetry.on_boxes(boxes, side=float(side))
+    keep = ((boxes[:, :2] >= 0) & (boxes[:, :2] < side)).all(1)
+    boxes, labels = boxes[keep], region.labels[keep]
+    boxes = obb.normalise(boxes) if model.has_heading else sides_along_axes(boxes)
+    stride = 4 / model.input_upsample
+    targets = window_targets(boxes, labels, side=side, stride=stride, n_classes=len(model.classes))
+    size = np.searchsorted(np.asarray(model.size_edges_px), local[keep][:, 2:4].max(1, initial=0.0), side="right")
+    objects = np.column_stack(
+        [boxes[:, :2] / stride, size, np.full(len(boxes), level), boxes[:, 2:4] / stride]
+    )
+    corner = symmetry.on_boxes(np.array([[*centre, 0.0, 0.0, 0.0]]), side=float(side_px))[0, :2] - extent / 2
+    place = torch.tensor([corner[1], corner[0], extent], dtype=torch.float32)
+    return (
+        pixels.contiguous(),
+        torch.from_numpy(targets.heat),
+        torch.from_numpy(targets.weight),
+        torch.from_numpy(targets.box),
+        place,
+        level,
+        torch.from_numpy(objects).float(),
+    )
+
+
+def collate(samples: list[Sample]) -> Sample:
+    """A batch; windows of all regions lie in one axis, `[B * n, ...]`, in the regions' order."""
+    n = samples[0].windows.shape[0]
+    objects = []
+    for i, sample in enumerate(samples):
+        shifted = sample.objects.clone()
+        shifted[:, 0] += i * n
+        objects.append(shifted)
+    stack = {name: torch.stack([getattr(s, name) for s in samples]) for name in ("overview", "cell_valid", "counts")}
+    flat = {
+        name: torch.cat([getattr(s, name) for s in samples])
+        for name in ("windows", "heat", "weight", "box", "place", "level")
+    }
+    return Sample(**stack, **flat, objects=torch.cat(objects))

@@ -1,0 +1,129 @@
+"""Oriented boxes against shapely and torchvision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+import shapely.affinity
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from geopdn.geometry import boxes as box
+
+positions = st.floats(-1e5, 1e5, allow_nan=False)
+sides = st.floats(0.5, 500)
+angles = st.floats(-10, 10)
+
+
+@st.composite
+def box_arrays(draw: st.DrawFn, n: int | None = None) -> np.ndarray:
+    n = draw(st.integers(1, 6)) if n is None else n
+    parts = [
+        draw(hnp.arrays(float, (n, 2), elements=positions)),
+        draw(hnp.arrays(float, (n, 2), elements=sides)),
+        draw(hnp.arrays(float, (n, 1), elements=angles)),
+    ]
+    return np.concatenate(parts, 1)
+
+
+def reference(row: np.ndarray) -> shapely.Polygon:
+    """A box drawn by shapely alone."""
+    x, y, length, width, angle = row
+    upright = shapely.box(x - length / 2, y - width / 2, x + length / 2, y + width / 2)
+    return shapely.affinity.rotate(upright, angle, origin=(x, y), use_radians=True)
+
+
+def same_area(a: shapely.Geometry, b: shapely.Geometry) -> bool:
+    return shapely.symmetric_difference(a, b).area < 1e-4 * (1 + a.area)
+
+
+@given(box_arrays())
+def test_polygons_are_shapelys(boxes: np.ndarray) -> None:
+    for row, polygon in zip(boxes, box.to_polygons(boxes), strict=True):
+        assert same_area(reference(row), polygon)
+        assert polygon.area == pytest.approx(row[2] * row[3], rel=1e-6)
+
+
+@given(box_arrays())
+def test_normalise_keeps_the_ground_and_sets_the_ranges(boxes: np.ndarray) -> None:
+    out = box.normalise(boxes)
+    assert (out[:, 2] >= out[:, 3]).all()
+    assert (out[:, 4] >= -np.pi / 2).all()
+    assert (out[:, 4] < np.pi / 2).all()
+    for a, b in zip(box.to_polygons(boxes), box.to_polygons(out), strict=True):
+        assert same_area(a, b)
+    np.testing.assert_allclose(box.normalise(out), out, atol=1e-12)
+
+
+@given(box_arrays())
+def test_bounds_are_those_of_the_polygons(boxes: np.ndarray) -> None:
+    np.testing.assert_allclose(box.bounds(boxes), shapely.bounds(box.to_polygons(boxes)))
+    upright = box.axis_aligned(boxes)
+    np.testing.assert_allclose(box.bounds(upright), box.bounds(boxes), atol=1e-6)
+
+
+@given(box_arrays())
+def test_corners_and_polygons_round_trip(boxes: np.ndarray) -> None:
+    wanted = box.normalise(boxes)
+    for back in (box.from_corners(box.corners(boxes)), box.from_polygons(box.to_polygons(boxes))):
+        np.testing.assert_allclose(back[:, :2], wanted[:, :2], atol=1e-5)
+        np.testing.assert_allclose(back[:, 2:4], wanted[:, 2:4], rtol=1e-4, atol=1e-4)
+        for a, b in zip(box.to_polygons(back), box.to_polygons(wanted), strict=True):
+            assert shapely.symmetric_difference(a, b).area < 1e-3 * (1 + a.area)
+
+
+def test_angle_runs_from_x_to_y() -> None:
+    np.testing.assert_allclose(
+        box.from_corners(np.array([[[0, 0], [3, 3], [2, 4], [-1, 1]]], float)),
+        [[1, 2, np.sqrt(18), np.sqrt(2), np.pi / 4]],
+    )
+
+
+@settings(max_examples=50)
+@given(box_arrays(n=1), box_arrays(n=1), st.floats(-1, 1), st.floats(-1, 1))
+def test_iou_is_shapelys_and_symmetric(a: np.ndarray, b: np.ndarray, dx: float, dy: float) -> None:
+    b[:, 0], b[:, 1] = a[:, 0] + dx * a[:, 2], a[:, 1] + dy * a[:, 2]
+    first, second = reference(a[0]), reference(b[0])
+    shared = first.intersection(second).area
+    iou = box.oriented_iou(a, b)
+    assert iou[0] == pytest.approx(shared / (first.area + second.area - shared), abs=1e-6)
+    assert box.oriented_iou(b, a)[0] == pytest.approx(iou[0], abs=1e-9)
+    assert 0 <= iou[0] <= 1 + 1e-12
+    ios = box.intersection_over_smaller(a, b)[0]
+    assert ios == pytest.approx(shared / min(first.area, second.area), abs=1e-6)
+    assert ios >= iou[0] - 1e-9
+
+
+def test_upright_iou_is_torchvisions() -> None:
+    torch = pytest.importorskip("torch")
+    ops = pytest.importorskip("torchvision.ops")
+    rng = np.random.default_rng(3)
+    boxes = np.column_stack([rng.uniform(0, 60, (30, 2)), rng.uniform(5, 40, (30, 2)), np.zeros(30)])
+    i, j = np.divmod(np.arange(900), 30)
+    wanted = ops.box_iou(*[torch.from_numpy(box.bounds(boxes))] * 2).numpy().ravel()
+    np.testing.assert_allclose(box.oriented_iou(boxes[i], boxes[j]), wanted, atol=1e-9)
+
+
+def test_boxes_without_area_have_no_overlap() -> None:
+    flat = np.array([[5.0, 5, 0, 0, 0]])
+    assert box.oriented_iou(flat, flat)[0] == 0
+    assert box.intersection_over_smaller(flat, flat)[0] == 0
+
+
+def test_lines_and_points_become_boxes_of_the_least_side() -> None:
+    shapes = [shapely.Point(3, 4), shapely.LineString([(0, 0), (6, 8)])]
+    np.testing.assert_allclose(box.from_polygons(shapes, min_side=2)[0, :4], [3, 4, 2, 2])
+    np.testing.assert_allclose(box.from_polygons(shapes, min_side=2)[1], [3, 4, 10, 2, np.arctan2(8, 6)])
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (0,)])
+def test_no_boxes(shape: tuple[int, ...]) -> None:
+    none = np.zeros(shape)
+    assert box.corners(none).shape == (0, 4, 2)
+    assert box.bounds(none).shape == (0, 4)
+    assert box.normalise(none).shape == (0, 5)
+    assert box.axis_aligned(none).shape == (0, 5)
+    assert box.oriented_iou(none, none).shape == (0,)
+    assert box.from_polygons([]).shape == (0, 5)

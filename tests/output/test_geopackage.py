@@ -1,0 +1,140 @@
+"""GeoPackage: what is read back equals what was written, the bytes repeat, QGIS finds its styles."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import pytest
+import shapely
+from affine import Affine
+from pyproj import CRS
+
+from geopdn.output.frames import detection_batches, run_frame, window_batches
+from geopdn.output.geopackage import FIXED_TIME, write_geopackage
+from geopdn.output.styles import layer_styles
+from geopdn.output.write import write_result
+
+
+def query(path, sql):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def read(path, layer):
+    return gpd.read_file(path, layer=layer)
+
+
+def test_written_reads_back_equal(make_result, tmp_path) -> None:
+    result = make_result(50, classes=("aircraft", '<ves&sel "é✈">'))
+    path = write_result(result, tmp_path / "run.gpkg")
+    expected = {
+        "detections": next(detection_batches(result)),
+        "windows": next(window_batches(result)),
+        "run": run_frame(result),
+    }
+    for layer, frame in expected.items():
+        back = read(path, layer)
+        assert list(back.columns) == list(frame.columns)
+        assert back.crs == CRS.from_epsg(32631)
+        assert shapely.equals_exact(back.geometry.array, frame.geometry.array, tolerance=0).all()
+        columns = [name for name in frame.columns if name != "geometry"]
+        for name in columns:
+            assert back[name].tolist() == frame[name].tolist(), name
+
+
+def test_it_is_version_1_3_with_layers_extents_and_index(make_result, tmp_path) -> None:
+    path = write_result(make_result(30), tmp_path / "run.gpkg")
+    assert query(path, "PRAGMA user_version") == [(10300,)]
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+    assert [name for name, _ in pyogrio.list_layers(path)] == ["detections", "windows", "run", "layer_styles"]
+    for layer in ("detections", "windows", "run"):
+        info = pyogrio.read_info(path, layer=layer, force_total_bounds=True)
+        assert info["geometry_type"] == "Polygon"
+        assert info["capabilities"]["fast_spatial_filter"]
+        assert np.allclose(info["total_bounds"], read(path, layer).total_bounds, rtol=0)
+    inside = pyogrio.read_dataframe(path, layer="windows", bbox=(500_300, 4_999_800, 500_310, 4_999_810))
+    assert inside.id.tolist() == [1]
+
+
+@pytest.mark.parametrize("n", [0, 40])
+def test_equal_runs_give_equal_bytes(make_result, tmp_path, n) -> None:
+    (tmp_path / "other folder").mkdir()
+    first = write_result(make_result(n), tmp_path / "a.gpkg")
+    second = write_result(make_result(n), tmp_path / "other folder" / "a much longer name.gpkg")
+    assert first.read_bytes() == second.read_bytes()
+    assert write_result(make_result(n), first, overwrite=True).read_bytes() == second.read_bytes()
+    assert FIXED_TIME[:10].encode() in first.read_bytes()
+    assert {stamp for (stamp,) in query(first, "SELECT last_change FROM gpkg_contents")} == {FIXED_TIME}
+
+
+def test_batches_append_the_same_rows_and_repeat_their_bytes(make_result, tmp_path) -> None:
+    paths = [tmp_path / name for name in ("one.gpkg", "some.gpkg", "again.gpkg")]
+    for path, batch in zip(paths, (1000, 7, 7), strict=True):
+        write_geopackage(make_result(40), path, batch=batch)
+    one, some = (read(path, "detections") for path in paths[:2])
+    pd.testing.assert_frame_equal(one, some)
+    assert paths[1].read_bytes() == paths[2].read_bytes()
+    assert query(paths[1], "SELECT count(*) FROM rtree_detections_geom_rowid") == [(40,)]
+
+
+def test_the_clock_setting_is_put_back(make_result, tmp_path) -> None:
+    before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
+    write_result(make_result(1), tmp_path / "a.gpkg")
+    assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") == before
+
+
+def test_no_detections_leave_a_typed_styled_layer(make_result, tmp_path) -> None:
+    empty = write_result(make_result(0), tmp_path / "empty.gpkg")
+    full = write_result(make_result(3), tmp_path / "full.gpkg")
+    info, oracle = (pyogrio.read_info(path, layer="detections") for path in (empty, full))
+    assert info["features"] == 0
+    assert info["geometry_type"] == "Polygon"
+    assert info["crs"] == "EPSG:32631"
+    assert info["fields"].tolist() == oracle["fields"].tolist()
+    assert info["ogr_types"] == oracle["ogr_types"]
+    assert query(empty, "SELECT f_table_name FROM layer_styles WHERE useAsDefault = 1 ORDER BY id")[0] == ("detections",)
+
+
+def test_an_unknown_time_is_null_in_the_same_type(make_result, tmp_path) -> None:
+    path = write_result(make_result(2, datetime=""), tmp_path / "a.gpkg")
+    (kind,) = [row[2] for row in query(path, "PRAGMA table_info(detections)") if row[1] == "datetime"]
+    assert kind == "DATETIME"
+    assert query(path, "SELECT datetime FROM detections") == [(None,), (None,)]
+
+
+def test_styles_are_registered_once_a_layer(make_result, tmp_path) -> None:
+    result = make_result(3)
+    path = write_result(result, tmp_path / "run.gpkg")
+    rows = query(path, "SELECT f_table_name, f_geometry_column, styleQML, useAsDefault FROM layer_styles ORDER BY id")
+    assert [(layer, qml) for layer, _, qml, _ in rows] == list(layer_styles(result).items())
+    assert {(column, default) for _, column, _, default in rows} == {("geom", 1)}
+    contents = dict(query(path, "SELECT table_name, data_type FROM gpkg_contents"))
+    assert contents == {"detections": "features", "windows": "features", "run": "features", "layer_styles": "attributes"}
+
+
+def test_pixel_space_has_the_undefined_cartesian_system(make_result, tmp_path, recwarn) -> None:
+    path = write_result(make_result(boxes=[[120, 205, 40, 10, 0]], crs=None), tmp_path / "pixels.gpkg")
+    assert query(path, "SELECT DISTINCT srs_id FROM gpkg_geometry_columns") == [(-1,)]
+    assert read(path, "detections").geometry[0].bounds == (100.0, -210.0, 140.0, -200.0)
+    assert read(path, "run").geometry[0].bounds == (0.0, -1024.0, 2048.0, 0.0)
+    assert not [warning for warning in recwarn if "crs" in str(warning.message)]
+
+
+def test_local_and_custom_systems_are_kept(make_result, tmp_path) -> None:
+    local = CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1],AXIS["X",EAST],AXIS["Y",NORTH]]')
+    custom = CRS.from_proj4("+proj=laea +lat_0=12 +lon_0=34 +datum=WGS84 +units=m")
+    for name, crs in (("local", local), ("custom", custom)):
+        place = Affine(0.5, 0, 0, 0, -0.5, 0)
+        path = write_result(make_result(2, crs=crs, transform=place), tmp_path / f"{name}.gpkg")
+        again = write_result(make_result(2, crs=crs, transform=place), tmp_path / f"{name}2.gpkg")
+        back = read(path, "detections").crs
+        assert back.is_engineering == (name == "local")
+        if name == "custom":
+            assert back.coordinate_operation.method_name == "Lambert Azimuthal Equal Area"
+            assert [parameter.value for parameter in back.coordinate_operation.params[:2]] == [12, 34]
+        assert path.read_bytes() == again.read_bytes()
