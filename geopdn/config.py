@@ -207,12 +207,24 @@ class TrainingConfig(Strict):
 
 
 class TrainConfig(Strict):
-    """A whole training configuration file."""
+    """A whole training configuration file.
+
+    Attributes:
+        name: short name of the model, and of its weights file.
+        description: one sentence for people.
+        licence: licence of the weights, as the training data allow it.
+        trained_on: training data in words.
+        match_iou: overlap at which a detection counts as right.
+        model: what is built.
+        data: what it learns from.
+        training: how.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
     description: str = ""
     licence: str = ""
     trained_on: str = ""
+    match_iou: Annotated[float, Field(gt=0, lt=1)] = 0.5
     model: ModelConfig
     data: DataConfig
     training: TrainingConfig = TrainingConfig()

@@ -32,6 +32,7 @@ class SceneMap:
         valid: `[h, w]` True where a cell has a valid pixel.
         statistics: whether minima and maxima were known.
         source: where the overview came from: `sidecar`, `overviews` or `computed`.
+        unread: windows of the overview's level under which the scene is damaged, with the cause.
     """
 
     rate: NDArray[np.float32]
@@ -39,6 +40,7 @@ class SceneMap:
     valid: NDArray[np.bool_]
     statistics: bool
     source: str
+    unread: tuple[tuple[Window, str], ...] = ()
 
 
 def look_at_overview(
@@ -87,7 +89,8 @@ def look_at_overview(
                 target.copy_(block[:, : target.shape[1], : target.shape[2]])
             if progress:
                 progress(done + 1, len(tiles))
-        return SceneMap(rate=rate, grid=grid, valid=valid, statistics=statistics, source=reader.kind)
+        unread = tuple((part.window, part.cause) for part in reader.unread)
+        return SceneMap(rate=rate, grid=grid, valid=valid, statistics=statistics, source=reader.kind, unread=unread)
 
 
 def _tensor(view: Overview, device: torch.device) -> Tensor:

@@ -17,7 +17,7 @@ from rasterio.windows import Window as RasterWindow
 
 from geopdn.errors import OutputError, SceneReadError
 from geopdn.scene.cells import Cells, stream
-from geopdn.scene.handles import environment
+from geopdn.scene.handles import cause, environment
 from geopdn.scene.sidecar import LEVELS, TAG, TILE, VERSION, fingerprint, masks_by_band, sidecar_path
 
 if TYPE_CHECKING:
@@ -80,11 +80,12 @@ def prepare(
         }
         with _replacing(path) as temporary:
             _write(scene, temporary, level=level, record=json.dumps(record), progress=progress)
+            _check(temporary)
             if scene.changed():
                 raise SceneReadError(f"{scene.name} was changed while it was read: open it and prepare it again")
     except (OSError, RasterioError) as error:
         raise OutputError(
-            f"{path} cannot be written: {error.__cause__ or error}; check the folder, its permissions and free space"
+            f"{path} cannot be written: {cause(error)}; check the folder, its permissions and free space"
         ) from error
     return path
 
@@ -119,6 +120,19 @@ def _write(scene: Scene, path: Path, *, level: int, record: str, progress: Calla
             for window, cells in stream(scene, level=level, progress=progress):
                 place = RasterWindow(window.col, window.row, window.width, window.height)
                 dataset.write(_bands(cells), window=place)
+
+
+def _check(path: Path) -> None:
+    """Decode every block once: where the disk is full GDAL reports nothing when it writes and closes.
+
+    Raises:
+        rasterio.errors.RasterioError: a block is missing or damaged.
+    """
+    with environment(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path, driver="GTiff") as dataset:
+            for _, window in dataset.block_windows(1):
+                dataset.read(window=window)
 
 
 def _bands(cells: Cells) -> NDArray[Any]:

@@ -88,8 +88,8 @@ class ResampledScene:
         size = self.scene.size.at_level(level)
         rows = _axis(tile.row, tile.height, step=step_y / (1 << level), length=size.height)
         cols = _axis(tile.col, tile.width, step=step_x / (1 << level), length=size.width)
-        source = Window(rows.start, cols.start, rows.weights.shape[1], cols.weights.shape[1], level)
-        return _weigh(self.scene.read(source), rows.weights, cols.weights)
+        source = Window(rows.start, cols.start, rows.length, cols.length, level)
+        return _weigh(self.scene.read(source), rows, cols)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,9 +97,13 @@ class _Axis:
     """Which source pixels make up the output pixels along one axis."""
 
     start: int
-    """The first source pixel."""
+    """The first source pixel that is needed."""
+    length: int
+    """Number of source pixels needed."""
+    taps: NDArray[np.int64]
+    """`[outputs, K]`: source pixels, counted from `start`."""
     weights: NDArray[np.float64]
-    """`[outputs, sources]`; a row sums to 1, to less only by rounding."""
+    """`[outputs, K]`; each row sums to 1."""
 
 
 def _axis(first: int, count: int, *, step: float, length: int) -> _Axis:
@@ -110,35 +114,44 @@ def _axis(first: int, count: int, *, step: float, length: int) -> _Axis:
     """
     edges = np.arange(first, first + count + 1) * step
     if step >= 1:
-        low, high = edges[:-1], edges[1:]
+        low, high = edges[:-1, None], edges[1:, None]
+        taps = np.floor(low + _EPS).astype(np.int64) + np.arange(math.ceil(step) + 1)  # [outputs, K]
+        weights = np.clip(np.minimum(high, taps + 1) - np.maximum(low, taps), 0, None)
     else:
-        low = (edges[:-1] + edges[1:]) / 2 - 1  # a linear kernel reaches one source pixel to either side
-        high = low + 2
-    start = min(max(math.floor(low[0] + _EPS), 0), length - 1)
-    stop = max(min(math.ceil(high[-1] - _EPS), length), start + 1)
-    left = np.arange(start, stop, dtype=np.float64)
-    if step >= 1:
-        weights = np.clip(np.minimum(high[:, None], left + 1) - np.maximum(low[:, None], left), 0, None)
-    else:
-        weights = np.clip(1 - np.abs(low[:, None] + 1 - (left + 0.5)), 0, None)
-    empty = weights.sum(1) <= _EPS  # a sliver of the last pixel: take the nearest source
-    weights[empty, -1] = 1
-    return _Axis(start, weights / weights.sum(1, keepdims=True))
+        centres = (edges[:-1, None] + edges[1:, None]) / 2
+        taps = np.floor(centres - 0.5).astype(np.int64) + np.arange(2)
+        weights = np.clip(1 - np.abs(centres - (taps + 0.5)), 0, None)
+    weights[(taps < 0) | (taps >= length) | (weights < _EPS)] = 0
+    taps = np.clip(taps, 0, length - 1)
+    weights[weights.sum(1) == 0, 0] = 1  # a sliver of the last pixel: take the nearest source
+    start, stop = int(taps.min()), int(taps.max()) + 1
+    return _Axis(start, stop - start, taps - start, weights / weights.sum(1, keepdims=True))
 
 
-def _weigh(pixels: Pixels, rows: NDArray[np.float64], cols: NDArray[np.float64]) -> Pixels:
-    """Weighted means of valid pixels: `rows [h, H]`, `cols [w, W]`, pixels `[C, H, W]`, result `[C, h, w]`."""
+def _weigh(pixels: Pixels, rows: _Axis, cols: _Axis) -> Pixels:
+    """Weighted means of valid pixels `[C, H, W]`, as `[C, h, w]`."""
     stored = pixels.values
     small = stored.dtype.itemsize <= 2 or stored.dtype == np.float32
     work = np.dtype(np.float32 if small else np.float64)
-    rows, cols = rows.astype(work), cols.astype(work)
-    mean = rows @ stored.astype(work) @ cols.T  # [C, h, w]
+    mean = _apply(stored.astype(work), rows, cols)
     if pixels.valid.all():
         return Pixels(_to_dtype(mean, stored.dtype), np.ones(mean.shape[1:], np.bool_))
-    share = rows @ pixels.valid.astype(work) @ cols.T  # [h, w]
+    share = _apply(pixels.valid.astype(work)[None], rows, cols)[0]
     valid = share >= 0.5 - 1e-4
     mean = np.where(valid, mean / np.where(valid, share, 1), 0)
     return Pixels(_to_dtype(mean, stored.dtype), valid)
+
+
+def _apply(array: NDArray[Any], rows: _Axis, cols: _Axis) -> NDArray[Any]:
+    """Both axes' weighted sums of `[C, H, W]`, as `[C, h, w]`; a few taps each, so faster than matrix products."""
+    tall, wide = rows.weights.astype(array.dtype), cols.weights.astype(array.dtype)
+    half = np.take(array, rows.taps[:, 0], axis=1) * tall[:, :1]
+    for tap in range(1, tall.shape[1]):
+        half += np.take(array, rows.taps[:, tap], axis=1) * tall[:, tap : tap + 1]
+    out: NDArray[Any] = np.take(half, cols.taps[:, 0], axis=2) * wide[:, 0]
+    for tap in range(1, wide.shape[1]):
+        out += np.take(half, cols.taps[:, tap], axis=2) * wide[:, tap]
+    return out
 
 
 def _to_dtype(mean: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

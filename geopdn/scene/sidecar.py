@@ -12,7 +12,7 @@ from rasterio.windows import Window as RasterWindow
 
 from geopdn.errors import SceneReadError, SidecarWarning
 from geopdn.scene.cells import Cells, coarsen
-from geopdn.scene.handles import Handles, environment, open_raster
+from geopdn.scene.handles import Handles, cause, environment, open_raster
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -159,7 +159,7 @@ class Sidecar:
         except RasterioError as error:
             raise SceneReadError(
                 f"{self.path}: rows {row}-{row + height}, columns {col}-{col + width} cannot be read: "
-                f"{error.__cause__ or error}; remove the file, or write it again with `geopdn prepare --overwrite`"
+                f"{cause(error)}; remove the file, or write it again with `geopdn prepare --overwrite`"
             ) from error
         n_bands = len(values) // 3
         cells = Cells(

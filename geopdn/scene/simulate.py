@@ -24,7 +24,6 @@ from geopdn.geometry.window import Size, Window
 Kind = Literal["airport", "harbour"]
 
 TILE_PX = 512  # scenes are always rendered on this grid, so pixels depend on the seed alone
-MARGIN_PX = 8  # reach of the blur
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,8 @@ def draw_kind(kind: str, rng: np.random.Generator) -> Aircraft:
 
 def _livery(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Colours (R, G, B) of fuselage, wings and fin."""
-    white = np.array([236.0, 238, 232]) * rng.uniform(0.9, 1.06)
-    wing = np.array([205.0, 208, 203]) * rng.uniform(0.82, 1.16)
+    white = np.array([248.0, 249, 243]) * rng.uniform(0.92, 1.06)
+    wing = np.array([218.0, 220, 214]) * rng.uniform(0.84, 1.15)
     bold = np.array([(40, 75, 150), (175, 45, 40), (30, 45, 85), (215, 150, 40), (40, 110, 80), (70, 75, 85)])
     colour = bold[rng.integers(len(bold))] * rng.uniform(0.8, 1.25)
     chance = rng.random()

@@ -43,7 +43,7 @@ class Palette:
     def field(self, rng: np.random.Generator) -> tuple[Colour, int]:
         """Colour and texture of a field: crops from fresh green to ripe, or bare soil."""
         chance = rng.random()
-        fresh, ripe = np.array([62.0, 86, 48]), np.array([165.0, 146, 100])
+        fresh, ripe = np.array([64.0, 80, 52]), np.array([156.0, 141, 104])
         if chance < 0.3 + 0.25 * self.dryness:
             return self.soil * rng.uniform(0.75, 1.25), SOIL
         ripeness = np.clip(rng.beta(1.2, 1.8) * 0.8 + 0.35 * self.dryness, 0, 1)
@@ -58,7 +58,7 @@ class Palette:
             pick = rng.choice(6, p=(0.26, 0.24, 0.22, 0.1, 0.1, 0.08))
         else:
             kinds = np.array(
-                [(165, 105, 78), (140, 92, 72), (128, 122, 114), (95, 94, 92), (190, 182, 168), (215, 214, 208)]
+                [(158, 112, 88), (136, 98, 80), (128, 122, 114), (95, 94, 92), (190, 182, 168), (215, 214, 208)]
             )
             pick = rng.integers(6)
         colour: Colour = kinds[pick] * rng.uniform(0.88, 1.12)
@@ -86,7 +86,7 @@ def draw_palette(rng: np.random.Generator) -> Palette:
     azimuth = rng.uniform(0, 2 * np.pi) if rng.random() < 0.15 else rng.uniform(-np.pi * 0.9, -np.pi * 0.1)
     elevation = rng.uniform(0.65, 1.15)
     dryness = float(rng.beta(1.3, 2.0))
-    green, straw = np.array([66.0, 80, 52]), np.array([140.0, 122, 88])
+    green, straw = np.array([66.0, 76, 54]), np.array([134.0, 119, 90])
     warm = np.array([1.02, 1.0, rng.uniform(0.84, 0.95)])
     return Palette(
         sun=Sun(float(np.cos(azimuth)), float(np.sin(azimuth)), float(1 / np.tan(elevation))),

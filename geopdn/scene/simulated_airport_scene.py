@@ -19,7 +19,7 @@ from geopdn.scene.simulated_noise import blur, fractal_noise, value_noise, white
 if TYPE_CHECKING:
     from geopdn.scene.simulate import Simulation, TrueObject
 
-MARGIN_PX = 6
+MARGIN_PX = 3  # reach of the blur
 
 
 class AirportScene:
@@ -66,13 +66,13 @@ class AirportScene:
         """Pixels `[3, height, width]` of a window."""
         m = MARGIN_PX
         wide = Window(window.row - m, window.col - m, window.height + 2 * m, window.width + 2 * m)
-        painted = paint([*self._country.shapes(wide), *self._shapes.within(wide)], wide, n_bands=3)
+        painted = paint([*self._country.shapes(wide), *self._shapes.within(wide)], wide, n_bands=3, exact=False)
         relief = self._relief(wide, painted.texture)
         light = 1 - (1 - painted.light) * np.array([1.0, 0.95, 0.86], np.float32)[:, None, None]
         image = painted.colour * relief * light
         image = self._haze[:, None, None].astype(np.float32) + image * self._gain[:, None, None].astype(np.float32)
         image = self._clouds.cover(image, wide, bright=np.array([246.0, 247, 248], np.float32))
-        image = blur(image, sigma=self._sigma)[:, m:-m, m:-m]
+        image = blur(image, sigma=self._sigma, margin=m)
         grain = white_noise(window, seed=self._seed + 71)
         image = image + np.float32(self._noise) * grain
         return np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -29,10 +29,10 @@ class AirportPainter:
             self._apron(airport.frame.at(u, 0), module)
         for u, module in airport.modules:
             frame = airport.frame.at(u, 0)
+            for stand in module.stands:
+                self._service(frame, stand)
             for building in module.buildings:
                 self._building(frame, building)
-            for stand in module.stands:
-                self._service(frame, module, stand)
         for frame, stand in airport.stands():
             if stand.taken:
                 place = frame.at(stand.u, stand.v, turn=stand.heading)
@@ -66,7 +66,9 @@ class AirportPainter:
                 frame.box(-half - grow, RUNWAY_V - grow, half + grow, TAXIWAY_V + 30), self.palette.grass * tone, ROUGH
             )
         row = airport.row_m / 2
-        self.fill(frame.box(-row - 70, TAXIWAY_V - 60, row + 70, deep + 35), self.palette.grass, ROUGH)
+        for u, module in airport.modules:
+            reach = module.width_m / 2 + 55
+            self.fill(frame.box(u - reach, TAXIWAY_V - 40, u + reach, module.depth_m + 35), self.palette.grass, ROUGH)
         for edge in (0.0, 1.0):  # worn grass and dry patches
             for _ in range(14):
                 spot = rng.uniform(-half, half), rng.uniform(RUNWAY_V + 30, TAXIWAY_V - 15)
@@ -177,7 +179,7 @@ class AirportPainter:
                     texture,
                 )
 
-    def _service(self, frame: Frame, module: Module, stand: Stand) -> None:
+    def _service(self, frame: Frame, stand: Stand) -> None:
         """Vehicles around a stand, and its passenger bridge."""
         rng, length, span = self.rng, stand.aircraft.length_m, stand.aircraft.span_m
         place = frame.at(stand.u, stand.v, turn=stand.heading)
@@ -193,11 +195,11 @@ class AirportPainter:
             self._box(place.box(end[0] - 2.5, end[1] - 2.5, end[0] + 2.5, end[1] + 2), grey * 0.92, height=5)
         if stand.aircraft.kind in {"prop", "business"}:
             return
-        for _ in range(int(rng.integers(2, 14) if stand.taken else rng.integers(0, 8))):
+        for _ in range(int(rng.integers(3, 22) if stand.taken else rng.integers(0, 12))):
             u, v = rng.uniform(-0.55, 0.62) * length, float(rng.choice([-1, 1])) * rng.uniform(0.1, 0.52) * span
             car = place.at(u, v, turn=float(rng.choice([0, math_half_pi, rng.uniform(0, 3.1)])))
             long = float(rng.choice([3.0, 4.5, 6.5, 10.0], p=(0.35, 0.35, 0.2, 0.1)))
-            n_carts = int(rng.integers(2, 6)) if rng.random() < 0.15 else 1
+            n_carts = int(rng.integers(2, 6)) if long == 3.0 and rng.random() < 0.3 else 1
             for k in range(n_carts):
                 self._box(
                     car.box(k * (long + 0.8), -1.1, k * (long + 0.8) + long, 1.1), self.palette.vehicle(rng), height=2

@@ -99,10 +99,17 @@ class Painted:
     texture: NDArray[np.uint8]
 
 
-def paint(shapes: Iterable[Shape], window: Window, *, n_bands: int) -> Painted:
-    """Draw shapes in their order on the pixels of a window."""
+def paint(shapes: Iterable[Shape], window: Window, *, n_bands: int, exact: bool) -> Painted:
+    """Draw shapes in their order on the pixels of a window.
+
+    Args:
+        shapes: what to draw.
+        window: pixels to draw on.
+        n_bands: colours of a shape; three where not `exact`.
+        exact: any values, band by band; otherwise three bands of 0..255 at once, faster and rounded.
+    """
     size = (window.width * SUPERSAMPLE, window.height * SUPERSAMPLE)
-    bands = [Image.new("F", size) for _ in range(n_bands)]
+    bands = [Image.new("F", size) for _ in range(n_bands)] if exact else [Image.new("RGB", size)]
     cover, shade = Image.new("L", size), Image.new("L", size)
     texture = Image.new("L", (window.width, window.height))
     on_bands = [ImageDraw.Draw(band) for band in bands]
@@ -115,15 +122,17 @@ def paint(shapes: Iterable[Shape], window: Window, *, n_bands: int) -> Painted:
             continue
         on_cover.polygon(outline, fill=255)
         on_texture.polygon(np.rint((fine + 0.5) / SUPERSAMPLE - 0.5).ravel().tolist(), fill=shape.texture)
+        if not exact:
+            red, green, blue = (min(255, round(value)) for value in shape.colour)
+            on_bands[0].polygon(outline, fill=(red, green, blue))
+            continue
         moving = shape.drift != (0.0, 0.0)
         for index, (drawing, value) in enumerate(zip(on_bands, shape.colour, strict=True)):
-            moved = (
-                np.rint(fine + np.multiply(shape.drift, SUPERSAMPLE * index)).ravel().tolist() if moving else outline
-            )
+            moved = np.rint(fine + np.multiply(shape.drift, SUPERSAMPLE * index)).ravel().tolist() if moving else outline
             drawing.polygon(moved, fill=float(value))
-    colour = np.stack([np.asarray(band.reduce(SUPERSAMPLE)) for band in bands])
+    reduced = [np.asarray(band.reduce(SUPERSAMPLE), np.float32) for band in bands]
     return Painted(
-        colour=colour,
+        colour=np.stack(reduced) if exact else np.ascontiguousarray(reduced[0].transpose(2, 0, 1)),
         cover=np.asarray(cover.reduce(SUPERSAMPLE), np.float32) / 255,
         light=1 - np.asarray(shade.reduce(SUPERSAMPLE), np.float32) / 255,
         texture=np.asarray(texture),

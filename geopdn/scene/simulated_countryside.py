@@ -12,12 +12,12 @@ import numpy as np
 
 from geopdn.geometry.window import Window
 from geopdn.scene.simulated_airport_colours import ASPHALT, CROP, FOREST, ROOF, ROUGH, SOIL, WATER, Palette
-from geopdn.scene.simulated_canvas import Points, Shape, swept
+from geopdn.scene.simulated_canvas import Points, Shape, ShapeIndex, swept
 from geopdn.scene.simulated_noise import hashed
 
 BLOCK_M = 330.0
 
-Layers = tuple[tuple[Shape, ...], tuple[Shape, ...], tuple[Shape, ...]]
+Layers = tuple[ShapeIndex, ShapeIndex, ShapeIndex]  # ground, roads, upright things
 
 
 class Countryside:
@@ -35,14 +35,7 @@ class Countryside:
         rows = range(int(window.row // self._block_px) - 1, int(window.row_stop // self._block_px) + 2)
         cols = range(int(window.col // self._block_px) - 1, int(window.col_stop // self._block_px) + 2)
         blocks = [self._block(row, col) for row in rows for col in cols]
-        start, stop = (window.col, window.row), (window.col_stop, window.row_stop)
-        return [
-            shape
-            for layer in range(3)
-            for block in blocks
-            for shape in block[layer]
-            if (shape.points.max(0) >= start).all() and (shape.points.min(0) <= stop).all()
-        ]
+        return [shape for layer in range(3) for block in blocks for shape in block[layer].within(window)]
 
     def _knot(self, row: int, col: int) -> tuple[float, float]:
         shift = hashed(np.array([row]), np.array([[col], [col + 7919]]), self._seed).astype(np.float64)
@@ -72,7 +65,7 @@ class Countryside:
             )
             if rng.random() < 0.45:
                 patch.trees_along(corners[0], corners[other], n_trees=int(rng.integers(5, 45)))
-        return tuple(ground), tuple(roads), tuple(upright)
+        return ShapeIndex(ground), ShapeIndex(roads), ShapeIndex(upright)
 
 
 class _Patch:
@@ -225,5 +218,3 @@ def _strip(start: Points, stop: Points, width: float, colour: np.ndarray, textur
     points = np.array([start + across, stop + across, stop - across, start - across])
     return Shape(points, tuple(map(float, colour)), texture)
 
-
-__all__ = ["CROP", "Countryside"]

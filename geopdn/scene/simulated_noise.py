@@ -85,14 +85,17 @@ def white_noise(window: Window, *, seed: int) -> Field:
     return out
 
 
-def blur(image: Field, *, sigma: float) -> Field:
-    """Gaussian blur over the last two axes; the outermost `ceil(3 sigma)` pixels are not to be used."""
-    reach = int(np.ceil(3 * sigma))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+def blur(image: Field, *, sigma: float, margin: int) -> Field:
+    """Gaussian blur over the last two axes, which lose `margin` pixels (at least `3 sigma` to be exact) on each side."""
+    offsets = np.arange(-margin, margin + 1)
+    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = (kernel / kernel.sum()).astype(np.float32)
     for axis in (-2, -1):
-        total = kernel[reach] * image
-        for step in range(1, reach + 1):
-            total += kernel[reach + step] * (np.roll(image, step, axis) + np.roll(image, -step, axis))
+        inside = image.shape[axis] - 2 * margin
+        cuts = [slice(k, k + inside) for k in range(2 * margin + 1)]
+        parts = [image[..., cut, :] if axis == -2 else image[..., cut] for cut in cuts]
+        total = kernel[margin] * parts[margin]
+        for step in range(1, margin + 1):
+            total += kernel[margin + step] * (parts[margin + step] + parts[margin - step])
         image = total
     return image

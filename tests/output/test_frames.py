@@ -16,8 +16,36 @@ from geopdn.geometry.boxes import to_polygons
 from geopdn.geometry.ground import map_to_pixel
 from geopdn.output.frames import detection_batches, run_frame, text, utc, window_batches, writable
 
-COLUMNS = "id label score length_m width_m heading_deg area_m2 scale window scene datetime geometry".split()
-WINDOW_COLUMNS = "id kind scale reason round expected found status cause row col height width geometry".split()
+COLUMNS = [
+    "id",
+    "label",
+    "score",
+    "length_m",
+    "width_m",
+    "heading_deg",
+    "area_m2",
+    "scale",
+    "window",
+    "scene",
+    "datetime",
+    "geometry",
+]
+WINDOW_COLUMNS = [
+    "id",
+    "kind",
+    "scale",
+    "reason",
+    "round",
+    "expected",
+    "found",
+    "status",
+    "cause",
+    "row",
+    "col",
+    "height",
+    "width",
+    "geometry",
+]
 
 NORTH_UP = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
 SOUTH_UP = Affine(0.5, 0, 500_000, 0, 0.5, 4_999_000)
@@ -30,7 +58,9 @@ def whole(result):
     return frame
 
 
-@pytest.mark.parametrize("transform", [NORTH_UP, SOUTH_UP, TURNED, MIRRORED], ids="north south turned mirrored".split())
+@pytest.mark.parametrize(
+    "transform", [NORTH_UP, SOUTH_UP, TURNED, MIRRORED], ids=["north", "south", "turned", "mirrored"]
+)
 def test_polygons_are_the_boxes_mapped_counter_clockwise_and_valid(make_result, transform) -> None:
     result = make_result(60, transform=transform)
     frame = whole(result)
@@ -63,7 +93,9 @@ def test_sizes_and_heading_on_the_central_meridian(make_result, angle, heading) 
     assert row.width_m == pytest.approx(40 / 0.9996, rel=1e-6)
     assert row.area_m2 == pytest.approx(row.length_m * row.width_m, rel=1e-6)
     assert 0 <= row.heading_deg < 180
-    assert abs((row.heading_deg - heading + 90) % 180 - 90) < 1e-3  # taken at the stern, half a length from the meridian
+    assert (
+        abs((row.heading_deg - heading + 90) % 180 - 90) < 1e-3
+    )  # taken at the stern, half a length from the meridian
 
 
 def test_heading_is_from_true_north_not_grid_north(make_result) -> None:

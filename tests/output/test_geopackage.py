@@ -97,7 +97,9 @@ def test_no_detections_leave_a_typed_styled_layer(make_result, tmp_path) -> None
     assert info["crs"] == "EPSG:32631"
     assert info["fields"].tolist() == oracle["fields"].tolist()
     assert info["ogr_types"] == oracle["ogr_types"]
-    assert query(empty, "SELECT f_table_name FROM layer_styles WHERE useAsDefault = 1 ORDER BY id")[0] == ("detections",)
+    assert query(empty, "SELECT f_table_name FROM layer_styles WHERE useAsDefault = 1 ORDER BY id")[0] == (
+        "detections",
+    )
 
 
 def test_an_unknown_time_is_null_in_the_same_type(make_result, tmp_path) -> None:
@@ -114,7 +116,12 @@ def test_styles_are_registered_once_a_layer(make_result, tmp_path) -> None:
     assert [(layer, qml) for layer, _, qml, _ in rows] == list(layer_styles(result).items())
     assert {(column, default) for _, column, _, default in rows} == {("geom", 1)}
     contents = dict(query(path, "SELECT table_name, data_type FROM gpkg_contents"))
-    assert contents == {"detections": "features", "windows": "features", "run": "features", "layer_styles": "attributes"}
+    assert contents == {
+        "detections": "features",
+        "windows": "features",
+        "run": "features",
+        "layer_styles": "attributes",
+    }
 
 
 def test_pixel_space_has_the_undefined_cartesian_system(make_result, tmp_path, recwarn) -> None:

@@ -11,7 +11,8 @@ from geopdn.scene.source import check_source
 
 RAW_VRT = """<VRTDataset rasterXSize="4" rasterYSize="1">
 <VRTRasterBand dataType="Byte" band="1"
-subClass="VRTRawRasterBand"><SourceFilename relativeToVRT="1">secret.bin</SourceFilename></VRTRasterBand></VRTDataset>"""
+subClass="VRTRawRasterBand"><SourceFilename relativeToVRT="1">secret.bin</SourceFilename>
+</VRTRasterBand></VRTDataset>"""
 VRT = """<VRTDataset rasterXSize="300" rasterYSize="200"><VRTRasterBand dataType="Byte" band="1">
 <SimpleSource><SourceFilename relativeToVRT="{relative}">{source}</SourceFilename><SourceBand>1</SourceBand>
 </SimpleSource></VRTRasterBand></VRTDataset>"""
