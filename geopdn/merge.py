@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from geopdn.detections import Detections
 from geopdn.geometry import boxes as box
+from geopdn.geometry import overlap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,8 @@ PAIR_FILL = 0.8
 CHAIN_FILL = 0.7
 # Cut boxes this near (pixels of their own level) touch.
 TOUCH_PX = 1.0
+# Unions are taken on a grid this fine: without one GEOS fails on rectangles that nearly coincide.
+GRID_PX = 1e-6
 # Pairs that may be held in memory at once: about 16 bytes each before they are filtered.
 MAX_PAIRS = 8_000_000
 PAIR_CHUNK = 1 << 16
@@ -200,19 +203,18 @@ def _same_object(found: Detections, limits: NDArray[np.float64], upper: Index, l
     for start in range(0, len(upper), PAIR_CHUNK):
         part = slice(start, start + PAIR_CHUNK)
         first, second = found.boxes[upper[part]], found.boxes[lower[part]]
-        area_first, area_second = first[:, 2] * first[:, 3], second[:, 2] * second[:, 3]
+        area_first, area_second = overlap.area(first), overlap.area(second)
         a, b = limits[upper[part]], limits[lower[part]]
         sides = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None)  # [P, 2]
         most = np.minimum(sides.prod(1), np.minimum(area_first, area_second))  # upper bound of the overlap
         piece = found.cut[lower[part]] & ~found.cut[upper[part]]
         may = (most > iou * (area_first + area_second - most)) | (piece & (most > COVERED * area_second))
-        exact = np.zeros(len(first))
-        exact[may] = box.oriented_iou(first[may], second[may])
-        shared = exact * (area_first + area_second) / (1 + exact)
-        overlap = (exact > iou) | (piece & (shared > COVERED * area_second))
+        shared = np.zeros(len(first))
+        shared[may] = overlap.shared_area(first[may], second[may])
+        match = (shared > iou * (area_first + area_second - shared)) | (piece & (shared > COVERED * area_second))
         tiny = (first[:, 2:4].max(1, initial=0) < TINY_PX) & (second[:, 2:4].max(1, initial=0) < TINY_PX)
-        overlap[tiny] |= _centre_distance(first[tiny], second[tiny]) < TINY_DISTANCE
-        same[part] = overlap
+        match[tiny] |= _centre_distance(first[tiny], second[tiny]) < TINY_DISTANCE
+        same[part] = match
     return same
 
 
@@ -281,23 +283,19 @@ def _continuing(pieces: Detections) -> tuple[Index, Index]:
     gap = shapely.distance(polygons[first], polygons[second])
     near = gap <= np.maximum(tolerance[first], tolerance[second])
     first, second = first[near], second[near]
-    fill = np.array([_fill(polygons[[a, b]]) for a, b in zip(first, second, strict=True)]).reshape(-1)
-    return first[fill >= PAIR_FILL], second[fill >= PAIR_FILL]
-
-
-def _fill(polygons: NDArray[np.object_]) -> float:
-    """Share of the common minimum rotated rectangle that polygons fill."""
-    union = shapely.union_all(polygons)
-    whole = float(shapely.area(shapely.oriented_envelope(union)))
-    return float(shapely.area(union)) / whole if whole > 0 else 0.0
+    a, b = pieces.boxes[first], pieces.boxes[second]
+    together = overlap.area(a) + overlap.area(b) - overlap.shared_area(a, b)
+    points = np.asarray(shapely.multipoints(np.concatenate([box.corners(a), box.corners(b)], 1)), dtype=object)
+    full = together >= PAIR_FILL * shapely.area(shapely.oriented_envelope(points))
+    return first[full], second[full]
 
 
 def _joined(members: Detections, reach: NDArray[np.float64], *, margin_px: float) -> Detections | None:
     """One detection for a chain of pieces (best first), or None if they bend or no core holds its centre."""
-    polygons = box.to_polygons(members.boxes)
-    if _fill(polygons) < CHAIN_FILL:
+    whole = box.from_polygons([shapely.MultiPoint(box.corners(members.boxes).reshape(-1, 2))])
+    together = shapely.area(shapely.union_all(box.to_polygons(members.boxes), grid_size=GRID_PX))
+    if together < CHAIN_FILL * overlap.area(whole)[0]:
         return None
-    whole = box.from_polygons([shapely.union_all(polygons)])
     level = members.level[:1]
     owns = _owned(np.repeat(whole, len(reach), 0), np.repeat(level, len(reach)), reach, margin_px=margin_px)
     owners = [*members.window[owns[members.window]], *np.flatnonzero(owns)]

@@ -169,11 +169,13 @@ class Coverage:
         self.seen = np.zeros(rate.shape[1:], np.bool_)
 
     def cells(self, core: Window) -> tuple[slice, slice]:
-        """Cells that a core covers, those of its edges included where their centre lies inside."""
+        """Cells whose centre lies in a core."""
         c = self.cell_px
-        rows = slice((core.row + c // 2) // c, (core.row_stop + c // 2 - 1) // c + 1)
-        cols = slice((core.col + c // 2) // c, (core.col_stop + c // 2 - 1) // c + 1)
-        return rows, cols
+
+        def first(edge: int) -> int:
+            return max(0, (edge + c // 2 - 1) // c)
+
+        return slice(first(core.row), first(core.row_stop)), slice(first(core.col), first(core.col_stop))
 
     def gain(self, kind: int, core: Window) -> float:
         """Expected new finds of a window of that kind with that core."""

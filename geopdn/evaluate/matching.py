@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geopdn.geometry import boxes as box
+from geopdn.geometry import overlap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,13 +119,13 @@ class _Pairs:
 
     row: Ints
     col: Ints
-    overlap: Floats
+    iou: Floats
     covered: Floats
 
     def of(self, keep: Callable[[Ints, Ints], Mask]) -> _Pairs:
         """The pairs for which `keep(row, col)` holds."""
         mask = keep(self.row, self.col)
-        return _Pairs(self.row[mask], self.col[mask], self.overlap[mask], self.covered[mask])
+        return _Pairs(self.row[mask], self.col[mask], self.iou[mask], self.covered[mask])
 
 
 def _matches(
@@ -133,15 +134,15 @@ def _matches(
     """The greedy assignment at one overlap, detections in the given order."""
     n = len(boxes)
     taken, best, free = np.full(n, -1, np.int64), np.zeros(n), ~truth.ignore
-    enough = pairs.overlap >= iou
-    row, col, overlap = pairs.row[enough], pairs.col[enough], pairs.overlap[enough]
+    enough = pairs.iou >= iou
+    row, col, ious = pairs.row[enough], pairs.col[enough], pairs.iou[enough]
     starts = np.searchsorted(row, np.arange(n + 1)).tolist()
     for i in order[np.isin(order, row)].tolist():
         mine = np.arange(starts[i], starts[i + 1])
         mine = mine[free[col[mine]]]
         if len(mine):
-            chosen = mine[np.argmax(overlap[mine])]
-            taken[i], best[i] = col[chosen], overlap[chosen]
+            chosen = mine[np.argmax(ious[mine])]
+            taken[i], best[i] = col[chosen], ious[chosen]
             free[col[chosen]] = False
     on_ignored = np.zeros(n, np.bool_)
     on_ignored[pairs.row[truth.ignore[pairs.col] & (pairs.covered >= iou)]] = True
@@ -174,8 +175,10 @@ def _overlaps(found: box.Boxes, there: box.Boxes) -> _Pairs:
     rows, cols = shapely.STRtree(true_outlines).query(outlines)
     order = np.lexsort((cols, rows))
     rows, cols = rows[order], cols[order]
-    overlap = box.oriented_iou(found[rows], there[cols])
-    area, true_area = found[rows, 2] * found[rows, 3], there[cols, 2] * there[cols, 3]
-    shared = overlap * (area + true_area) / (1 + overlap)
-    covered = np.divide(shared, area, out=np.zeros_like(shared), where=area > 0)
-    return _Pairs(rows, cols, overlap, covered)
+    shared = overlap.shared_area(found[rows], there[cols])
+    area, true_area = overlap.area(found)[rows], overlap.area(there)[cols]
+    iou, covered = (
+        np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
+        for whole in (area + true_area - shared, area)
+    )
+    return _Pairs(rows, cols, iou, covered)

@@ -8,13 +8,15 @@ import struct
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from geopdn.config import ModelConfig
 from geopdn.errors import CheckpointError
-from geopdn.model.patchdrivenet import PatchDriveNet
+
+if TYPE_CHECKING:
+    from geopdn.model.patchdrivenet import PatchDriveNet
 
 FORMAT_VERSION = 1
 HEADER_KEY = "geopdn"
@@ -153,6 +155,8 @@ def load_weights(path: Path) -> LoadedModel:
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
+
+    from geopdn.model.patchdrivenet import PatchDriveNet
 
     header = read_header(path)
     content = path.read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sqlite3
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NAME_KEPT = 48  # characters of the target's name kept in the temporary one: 255 bytes is the limit of a name
+_ODD = re.compile(r"[^\w.-]")
 _in_use: set[str] = set()  # temporary names that this process is writing now
 
 
@@ -32,7 +34,8 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputError: the folder cannot be written, the disk is full, or a driver failed to write.
     """
     remove_stale(path)
-    temporary = path.parent / f"{_prefix(path)}{os.getpid()}-{secrets.token_hex(4)}.tmp{path.suffix}"
+    # Absolute and without odd characters: pyogrio would read `;` or `zip:` in a name as parts of an address.
+    temporary = path.parent.absolute() / f"{_prefix(path)}{os.getpid()}-{secrets.token_hex(4)}.tmp{path.suffix}"
     _in_use.add(temporary.name)
     try:
         yield temporary
@@ -73,7 +76,7 @@ def remove_stale(path: Path) -> list[Path]:
 def _prefix(path: Path) -> str:
     """`.name.<machine>-`: process numbers mean something on their own machine only."""
     machine = zlib.crc32(gethostname().encode("utf-8", "replace"))
-    return f".{path.name[:_NAME_KEPT]}.{machine:08x}-"
+    return f".{_ODD.sub('_', path.name)[:_NAME_KEPT]}.{machine:08x}-"
 
 
 def _is_alive(pid: int, name: str) -> bool:

@@ -92,11 +92,11 @@ def _labels(largest_scale: float) -> str:
     expression = _quoted("""coalesce("label", '') || ' ' || format_number("score", 2)""")
     return (
         '<labeling type="simple"><settings>'
-        f'<text-style fieldName={expression} isExpression="1" fontSize="8" fontSizeUnit="Point"'
-        ' textColor="255,255,255,255" textOpacity="1">'
-        '<text-buffer bufferDraw="1" bufferSize="0.7" bufferSizeUnits="MM" bufferColor="20,20,20,255"'
-        ' bufferOpacity="0.8"/></text-style>'
-        '<placement placement="6" dist="1" distUnits="MM" quadOffset="4"/>'
+        f'<text-style fieldName={expression} isExpression="1" fontSize="9" fontSizeUnit="Point" fontWeight="75"'
+        ' textColor="255,255,255,255" textOpacity="1" namedStyle="Bold">'
+        '<text-buffer bufferDraw="1" bufferSize="0.5" bufferSizeUnits="MM" bufferColor="20,20,20,255"'
+        ' bufferNoFill="1" bufferOpacity="0.8"/></text-style>'
+        '<placement placement="8" dist="0.6" distUnits="MM"/>'  # outside the polygon
         f'<rendering drawLabels="1" scaleVisibility="1" scaleMin="1" scaleMax="{largest_scale:.0f}"/>'
         "</settings></labeling>"
     )

@@ -15,7 +15,7 @@ from geopdn.output.other import check_parquet, write_flatgeobuf, write_parquet
 from geopdn.output.styles import layer_styles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pyproj import CRS
 
@@ -59,8 +59,20 @@ def write_result(result: RunResult, path: str | Path, *, overwrite: bool = False
     return path
 
 
-def check_destination(path: str | Path, *, inputs: Sequence[str | Path] = (), overwrite: bool = False) -> None:
+def check_destination(
+    path: str | Path,
+    *,
+    inputs: Sequence[str | Path] = (),
+    overwrite: bool = False,
+    endings: Collection[str] | None = None,
+) -> None:
     """Refuse a destination that cannot work, before any inference; also clears left-overs of killed runs.
+
+    Args:
+        path: where something is to be written.
+        inputs: files that must not be written to.
+        overwrite: whether a file may be replaced.
+        endings: what the path may end in; None for the vector formats.
 
     Raises:
         ConfigError: unknown ending, or the path is one of the inputs, also through a link.
@@ -68,7 +80,7 @@ def check_destination(path: str | Path, *, inputs: Sequence[str | Path] = (), ov
             is False, or the format needs a package that is not installed.
     """
     path = Path(path)
-    ending = check_ending(path)
+    ending = check_ending(path, endings)
     _check_not_input(path, inputs)
     if ending == ".parquet":
         check_parquet()
@@ -87,16 +99,17 @@ def check_crs(path: str | Path, crs: CRS | None) -> None:
         check_lon_lat(crs)
 
 
-def check_ending(path: Path) -> str:
-    """The ending in lower case, one of `WRITERS`.
+def check_ending(path: Path, endings: Collection[str] | None = None) -> str:
+    """The ending in lower case, one of `endings`, by default of `WRITERS`.
 
     Raises:
         ConfigError: the ending is of no known format.
     """
     ending = path.suffix.lower()
-    if ending not in WRITERS:
+    known = WRITERS if endings is None else endings
+    if ending not in known:
         msg = (
-            f"output {str(path)!r} ends in {path.suffix!r}: its ending decides the format, one of {', '.join(WRITERS)}"
+            f"output {str(path)!r} ends in {path.suffix!r}: its ending decides the format, one of {', '.join(known)}"
         )
         raise ConfigError(msg)
     return ending
@@ -106,7 +119,7 @@ def check_folder(path: Path) -> None:
     """Refuse a path whose folder cannot take a file; tried, because permission bits do not tell of read-only disks.
 
     Raises:
-        OutputError: the folder is missing, is no folder or is read-only, or the path itself is a folder.
+        OutputError: the folder is missing, read-only or has `!` in its path, or the path itself is a folder.
     """
     folder = path.parent
     if path.is_dir():
@@ -114,6 +127,9 @@ def check_folder(path: Path) -> None:
         raise OutputError(msg)
     if not folder.is_dir():
         msg = f"folder {str(folder)!r} of output {path.name!r} does not exist: create it or choose another"
+        raise OutputError(msg)
+    if "!" in str(folder.absolute()):
+        msg = f"folder {str(folder)!r} has '!' in its path, which pyogrio takes for an archive: choose another"
         raise OutputError(msg)
     try:
         with tempfile.TemporaryFile(dir=folder):

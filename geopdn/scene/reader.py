@@ -163,6 +163,7 @@ class Scene:
         self.band_indexes, self.dtype, self.nodata = layout.band_indexes, layout.dtype, layout.nodata
         self.scales, self.offsets, self.block = layout.scales, layout.offsets, layout.block
         self.is_palette = layout.decoder.palette is not None
+        self.has_alpha, self.has_mask = layout.decoder.alpha is not None, layout.decoder.has_mask
 
     @property
     def overview_factors(self) -> tuple[int, ...]:

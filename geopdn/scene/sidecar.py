@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geopdn.errors import SceneReadError, SidecarWarning
+from geopdn.geometry.window import Window
 from geopdn.scene.cells import Cells, coarsen
-from geopdn.scene.handles import Handles, cause, environment, open_raster
+from geopdn.scene.handles import Handles, cause, environment
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from geopdn.geometry.window import Window
     from geopdn.scene.reader import Scene
 
 VERSION = 1
@@ -43,8 +46,9 @@ def fingerprint(scene: Scene) -> dict[str, Any]:
     """
     files = [scene.path]
     if scene.driver == "VRT":
-        with environment(), open_raster(str(Path(scene.path).absolute()), drivers=[scene.driver]) as dataset:
-            files = sorted(dataset.files)
+        handles = Handles(str(Path(scene.path).absolute()), drivers=[scene.driver])
+        with environment(), closing(handles):
+            files = sorted(handles.get().files)
     stats = [Path(file).stat() for file in files]
     return {
         "bytes": [stat.st_size for stat in stats],
@@ -150,6 +154,21 @@ class Sidecar:
             SceneReadError: a block is corrupt.
         """
         step = 1 << (window.level - self.level)
+        tall = TILE // step  # one row of tiles at a time: coarsening takes many times the memory of what is read
+        strips = []
+        for row in range(window.row // tall * tall, window.row_stop, tall):
+            strip = window.intersection(Window(row, window.col, tall, window.width, window.level))
+            assert strip is not None
+            strips.append(coarsen(self._read_strip(strip, step), step))
+        return Cells(
+            *(
+                np.concatenate([getattr(strip, field.name) for strip in strips], axis=-2)
+                for field in dataclasses.fields(Cells)
+            )
+        )
+
+    def _read_strip(self, window: Window, step: int) -> Cells:
+        """The stored cells under a window of cells `step` times larger."""
         row, col = window.row * step, window.col * step
         height = min(window.row_stop * step, self.size.height) - row
         width = min(window.col_stop * step, self.size.width) - col
@@ -161,11 +180,8 @@ class Sidecar:
                 f"{self.path}: rows {row}-{row + height}, columns {col}-{col + width} cannot be read: "
                 f"{cause(error)}; remove the file, or write it again with `geopdn prepare --overwrite`"
             ) from error
-        n_bands = len(values) // 3
-        cells = Cells(
-            values[:n_bands], values[n_bands : 2 * n_bands], values[2 * n_bands : -1], values[-1].astype("u1")
-        )
-        return coarsen(cells, step)
+        mean, low, high = np.split(values[:-1], 3)
+        return Cells(mean, low, high, values[-1].astype(np.uint8))
 
     def close(self) -> None:
         """Close it; no thread may be reading."""

@@ -39,7 +39,7 @@ class Simulation:
         epsg: code of the scene's system, a projected one in metres.
         origin: map coordinates (x, y) of the scene's upper left corner.
         clouds: share of the area under clouds, 0 to 0.9.
-        occupied_share: objects stand in clusters whose hulls take at most this share of the area.
+        occupied_share: clusters (aprons' hulls, anchorages) take at most this share of the area.
     """
 
     kind: Kind

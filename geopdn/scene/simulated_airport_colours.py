@@ -17,8 +17,8 @@ TEXTURE = np.zeros((16, 5), np.float32)
 TEXTURE[CROP] = (0.012, 0.025, 0.02, 0.03, 0.05)
 TEXTURE[FOREST] = (0.05, 0.16, 0.26, 0.08, 0.06)
 TEXTURE[SOIL] = (0.015, 0.03, 0.04, 0.05, 0.05)
-TEXTURE[CONCRETE] = (0.012, 0.02, 0.025, 0.035, 0.04)
-TEXTURE[ASPHALT] = (0.015, 0.025, 0.03, 0.04, 0.05)
+TEXTURE[CONCRETE] = (0.014, 0.026, 0.03, 0.045, 0.05)
+TEXTURE[ASPHALT] = (0.016, 0.03, 0.035, 0.05, 0.06)
 TEXTURE[ROOF] = (0.015, 0.03, 0.02, 0.02, 0.0)
 TEXTURE[BODY] = (0.006, 0.012, 0.01, 0.0, 0.0)
 TEXTURE[WATER] = (0.01, 0.015, 0.01, 0.02, 0.05)
@@ -87,7 +87,7 @@ def draw_palette(rng: np.random.Generator) -> Palette:
     elevation = rng.uniform(0.65, 1.15)
     dryness = float(rng.beta(1.3, 2.0))
     green, straw = np.array([66.0, 76, 54]), np.array([134.0, 119, 90])
-    warm = np.array([1.02, 1.0, rng.uniform(0.84, 0.95)])
+    warm = np.array([1.02, 1.0, rng.uniform(0.86, 0.98)])
     return Palette(
         sun=Sun(float(np.cos(azimuth)), float(np.sin(azimuth)), float(1 / np.tan(elevation))),
         grass=(green + (straw - green) * dryness) * rng.uniform(0.85, 1.15),
@@ -96,7 +96,7 @@ def draw_palette(rng: np.random.Generator) -> Palette:
         * rng.uniform(0.8, 1.15)
         * np.array([1.0, rng.uniform(0.93, 1.03), rng.uniform(0.9, 1.1)]),
         water=np.array([40.0, 62, 62]) * rng.uniform(0.7, 1.5),
-        concrete=warm * rng.uniform(118, 170),
-        asphalt=warm * rng.uniform(72, 104),
+        concrete=warm * rng.uniform(122, 184),
+        asphalt=warm * rng.uniform(78, 120),
         dryness=dryness,
     )

@@ -35,8 +35,8 @@ class AirportScene:
         self.profile: dict[str, Any] = {"COMPRESS": "JPEG", "QUALITY": 80, "OVERVIEW_QUALITY": 80}
         self._seed, self._pixel_size_m = simulation.seed, simulation.pixel_size_m
         self._palette = draw_palette(rng)
-        self._gain = rng.uniform(0.9, 1.12) * np.array([1.0, rng.uniform(0.98, 1.01), rng.uniform(0.94, 1.0)])
-        self._haze = rng.uniform(0.0, 1.0) * np.array([10.0, 15, 14])
+        self._gain = rng.uniform(0.98, 1.2) * np.array([1.0, rng.uniform(0.98, 1.01), rng.uniform(0.94, 1.0)])
+        self._haze = rng.uniform(0.0, 1.0) * np.array([8.0, 13, 14])
         self._sigma, self._noise = float(rng.uniform(0.62, 0.85)), float(rng.uniform(0.8, 2.0))
         self._country = Countryside(self._palette, pixel_size_m=simulation.pixel_size_m, seed=simulation.seed)
         airports = lay_out(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +99,7 @@ class Painted:
     texture: NDArray[np.uint8]
 
 
-def paint(shapes: Iterable[Shape], window: Window, *, n_bands: int, exact: bool) -> Painted:
+def paint(shapes: Sequence[Shape], window: Window, *, n_bands: int, exact: bool) -> Painted:
     """Draw shapes in their order on the pixels of a window.
 
     Args:
@@ -108,6 +108,9 @@ def paint(shapes: Iterable[Shape], window: Window, *, n_bands: int, exact: bool)
         n_bands: colours of a shape; three where not `exact`.
         exact: any values, band by band; otherwise three bands of 0..255 at once, faster and rounded.
     """
+    tight = _tight(shapes, window)
+    if tight != window:
+        return _padded(paint(shapes, tight, n_bands=n_bands, exact=exact), tight, window)
     size = (window.width * SUPERSAMPLE, window.height * SUPERSAMPLE)
     bands = [Image.new("F", size) for _ in range(n_bands)] if exact else [Image.new("RGB", size)]
     cover, shade = Image.new("L", size), Image.new("L", size)
@@ -136,6 +139,30 @@ def paint(shapes: Iterable[Shape], window: Window, *, n_bands: int, exact: bool)
         cover=np.asarray(cover.reduce(SUPERSAMPLE), np.float32) / 255,
         light=1 - np.asarray(shade.reduce(SUPERSAMPLE), np.float32) / 255,
         texture=np.asarray(texture),
+    )
+
+
+def _tight(shapes: Sequence[Shape], window: Window) -> Window:
+    """The part of a window that shapes reach, so that little is allocated where little is drawn."""
+    if not shapes:
+        return Window(window.row, window.col, 1, 1)
+    low = np.floor(np.min([shape.points.min(0) for shape in shapes], 0)).astype(int) - 2
+    high = np.ceil(np.max([shape.points.max(0) for shape in shapes], 0)).astype(int) + 2
+    col, row = max(window.col, int(low[0])), max(window.row, int(low[1]))
+    width, height = min(window.col_stop, int(high[0])) - col, min(window.row_stop, int(high[1])) - row
+    if width < 1 or height < 1:
+        return Window(window.row, window.col, 1, 1)
+    return Window(row, col, height, width)
+
+
+def _padded(painted: Painted, tight: Window, window: Window) -> Painted:
+    rows = (tight.row - window.row, window.row_stop - tight.row_stop)
+    cols = (tight.col - window.col, window.col_stop - tight.col_stop)
+    return Painted(
+        colour=np.pad(painted.colour, ((0, 0), rows, cols)),
+        cover=np.pad(painted.cover, (rows, cols)),
+        light=np.pad(painted.light, (rows, cols), constant_values=1),
+        texture=np.pad(painted.texture, (rows, cols)),
     )
 
 

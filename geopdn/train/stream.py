@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from geopdn.config import TrainConfig
@@ -91,7 +92,8 @@ class EpochSamples(Dataset[Sample]):
 
     def __init__(self, scenes: TrainingScenes, *, start: int, length: int) -> None:
         self.scenes, self.start, self.length = scenes, start, length
-        self.pool = ThreadPoolExecutor(1)
+        # torch's thread count is set for the calling thread alone: two teams of threads would fight for the cores
+        self.pool = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
         self.pending: dict[int, Future[Sample]] = {}
 
     def __len__(self) -> int:

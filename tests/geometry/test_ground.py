@@ -86,6 +86,8 @@ def test_outside_the_domain_is_an_error() -> None:
 
 
 def test_no_operation_between_systems_is_an_error() -> None:
-    site = CRS.from_wkt('ENGCRS["site",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["m",1]]')
+    site = CRS.from_wkt(
+        'ENGCRS["site",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["m",1]]'
+    )
     with pytest.raises(GeoreferenceError, match="no coordinate operation from 'site'"):
         ground.transformer(site, UTM)

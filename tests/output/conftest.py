@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ from pyproj import CRS
 
 from geopdn.detections import Detections, RunResult, SceneFrame, WindowRecord
 from geopdn.geometry.window import Size, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 UTM_31 = CRS.from_epsg(32631)
 NORTH_UP = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 import numpy as np
 import pandas as pd
@@ -86,16 +86,14 @@ def test_a_box_over_known_pixels_has_their_outer_edges(make_result) -> None:
     ("angle", "heading"), [(0, 90), (np.pi / 2, 0), (-np.pi / 2, 0), (np.pi / 4, 135), (-np.pi / 4, 45)]
 )
 def test_sizes_and_heading_on_the_central_meridian(make_result, angle, heading) -> None:
-    """UTM's scale on its central meridian is 0.9996, and grid north is true north there."""
+    """UTM's scale on its central meridian is 0.9996, and grid north is true north there (to half a length)."""
     frame = whole(make_result(boxes=[[0, 0, 200, 80, angle]]))
     row = frame.iloc[0]
     assert row.length_m == pytest.approx(100 / 0.9996, rel=1e-6)
     assert row.width_m == pytest.approx(40 / 0.9996, rel=1e-6)
     assert row.area_m2 == pytest.approx(row.length_m * row.width_m, rel=1e-6)
     assert 0 <= row.heading_deg < 180
-    assert (
-        abs((row.heading_deg - heading + 90) % 180 - 90) < 1e-3
-    )  # taken at the stern, half a length from the meridian
+    assert abs((row.heading_deg - heading + 90) % 180 - 90) < 1e-3
 
 
 def test_heading_is_from_true_north_not_grid_north(make_result) -> None:
@@ -228,7 +226,7 @@ def test_facts_that_cannot_be_columns_are_refused(make_result, name) -> None:
 def test_text_and_times() -> None:
     assert text("a\x00b") == "a\ufffdb"
     assert text("caf\udce9.tif").encode("utf-8") == b"caf?.tif"
-    noon = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
+    noon = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
     assert utc("2026-05-01T14:00:00+02:00") == utc("2026-05-01T12:00:00") == utc("2026-05-01T12:00:00Z") == noon
     assert utc("") is None
     assert utc("2026:05:01 12:00:00") is None

@@ -145,3 +145,11 @@ def test_local_and_custom_systems_are_kept(make_result, tmp_path) -> None:
             assert back.coordinate_operation.method_name == "Lambert Azimuthal Equal Area"
             assert [parameter.value for parameter in back.coordinate_operation.params[:2]] == [12, 34]
         assert path.read_bytes() == again.read_bytes()
+
+
+@pytest.mark.parametrize("n", [0, 40])
+def test_the_validator_of_gdal_finds_nothing(make_result, tmp_path, n) -> None:
+    validator = pytest.importorskip("osgeo_utils.samples.validate_gpkg", reason="needs the package gdal-utils")
+    for name, crs in (("map", CRS.from_epsg(32631)), ("pixels", None)):
+        path = write_result(make_result(n, crs=crs), tmp_path / f"{name}.gpkg")
+        assert validator.check(str(path), abort_at_first_error=False, extra_checks=True, warning_as_error=True) == []

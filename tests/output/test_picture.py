@@ -65,8 +65,7 @@ def test_equal_runs_give_equal_bytes_without_a_date(make_result, tmp_path) -> No
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("crs", ["scene's", None])
-@pytest.mark.parametrize("shape", [(8, 400), (400, 8)])
+@pytest.mark.parametrize(("shape", "crs"), [((8, 400), "scene's"), ((400, 8), None)])
 def test_extreme_shapes_fit_the_page(make_result, tmp_path, shape, crs) -> None:
     result = make_result(5)
     if crs is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -17,7 +18,7 @@ def test_one_class_is_coloured_by_score_over_the_whole_range() -> None:
     ranges = [(float(r.attrib["lower"]), float(r.attrib["upper"])) for r in renderer.iter("range")]
     assert ranges[0][0] == 0
     assert ranges[-1][1] == 1
-    assert all(a[1] == b[0] for a, b in zip(ranges, ranges[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(ranges))
     symbols = {s.attrib["name"] for s in renderer.iter("symbol")}
     assert {r.attrib["symbol"] for r in renderer.iter("range")} == symbols
     fills = [o.attrib["value"] for o in renderer.iter("Option") if o.attrib.get("name") == "style"]

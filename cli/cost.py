@@ -1,0 +1,83 @@
+"""What a run on a scene would cost, before running it."""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geopdn.cli.scenes import Reading
+from geopdn.errors import SceneError
+
+if TYPE_CHECKING:
+    from geopdn.model.weights import WeightsHeader
+    from geopdn.scene import Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Windows and nominal seconds of runs with one model; seconds are those of two CPU cores, by `geopdn.plan`.
+
+    Attributes:
+        model: its name.
+        width: of the scene at the model's pixel size.
+        height: likewise.
+        kind: the kind of window of a full scan.
+        scan_windows: windows of a full scan.
+        scan_seconds: of a full scan.
+        share: of the pixels that default runs read on the model's validation scenes, None where it does not say.
+        typical_windows: of a default run, if this scene is like those.
+        typical_seconds: likewise.
+    """
+
+    model: str
+    width: int
+    height: int
+    kind: str
+    scan_windows: int
+    scan_seconds: float
+    share: float | None
+    typical_windows: int | None
+    typical_seconds: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Reading) -> Cost | str:
+    """The cost of runs with one model, or why there can be none."""
+    import numpy as np
+
+    from geopdn.cli.search import load_model
+    from geopdn.plan import scan_kind, window_cost
+    from geopdn.scene.resample import resample
+
+    try:
+        size = resample(scene, pixel_size_m=header.model.pixel_size_m, any_scale=reading.any_scale).size
+    except SceneError as error:
+        return str(error)
+    kinds = header.model.kinds
+    priorities = load_model(weights).net.patch_priorities().detach().double().numpy()
+    kind = kinds[scan_kind(kinds, priorities, np.zeros(header.model.n_size_classes))]
+    windows = math.ceil(size.height / kind.core) * math.ceil(size.width / kind.core)
+    each = window_cost(kind) / 1000
+    share = header.scores.get("default", {}).get("share")
+    typical = None if share is None else math.ceil(share * windows)
+    return Cost(
+        model=header.name,
+        width=size.width,
+        height=size.height,
+        kind=kind.name,
+        scan_windows=windows,
+        scan_seconds=round(windows * each, 1),
+        share=share,
+        typical_windows=typical,
+        typical_seconds=None if typical is None else round(typical * each, 1),
+    )
+
+
+def decode_seconds(scene: "Scene") -> float:
+    """Nominal seconds of reading all pixels of a scene once."""
+    from geopdn.plan import DECODE_MS_PER_MPX
+
+    return DECODE_MS_PER_MPX * scene.size.area / 1e9

@@ -1,0 +1,100 @@
+"""Where results go: names are settled and checked before any work."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from geopdn.errors import ConfigError, OutputError
+
+FORMATS = ("gpkg", "geojson", "fgb", "parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One scene and the files that come of it.
+
+    Attributes:
+        scene: path or URL.
+        output: the detections.
+        saliency: the raster of expected counts, if wanted.
+        picture: the PNG, if wanted.
+    """
+
+    scene: str
+    output: Path
+    saliency: Path | None = None
+    picture: Path | None = None
+
+
+def plan_jobs(
+    scenes: Sequence[str],
+    *,
+    output: Path | None,
+    format_: str | None,
+    saliency: Path | None = None,
+    picture: Path | None = None,
+) -> list[Job]:
+    """The output of each scene: as named, in the folder named, or in the working folder.
+
+    Raises:
+        ConfigError: contradicting format, one file for several scenes, or two scenes with one output.
+    """
+    if format_ is not None and format_ not in FORMATS:
+        raise ConfigError(f"--format {format_!r}: expected {', '.join(FORMATS)}")
+    if len(scenes) > 1 and (saliency or picture):
+        raise ConfigError(f"--saliency and --picture are for one scene, {len(scenes)} were given: run them one by one")
+    if len(scenes) == 1 and output is not None and not output.is_dir():
+        if format_ is not None and output.suffix.lower() != f".{format_}":
+            raise ConfigError(f"-o {output} and --format {format_} contradict each other: leave one out")
+        return [Job(scenes[0], output, saliency, picture)]
+    if output is not None and len(scenes) > 1 and not output.is_dir() and output.suffix.lower()[1:] in FORMATS:
+        raise ConfigError(f"-o {output} is one file, {len(scenes)} scenes were given: name a folder")
+    folder = output or Path()
+    jobs = [Job(s, folder / f"{_stem(s)}.detections.{format_ or 'gpkg'}", saliency, picture) for s in scenes]
+    taken: dict[Path, str] = {}
+    for job in jobs:
+        if job.output in taken:
+            raise ConfigError(
+                f"{taken[job.output]} and {job.scene} would both be written to {job.output}: run them one by one"
+            )
+        taken[job.output] = job.scene
+    return jobs
+
+
+def _stem(scene: str) -> str:
+    return Path(scene.partition("?")[0] if "://" in scene else scene).stem
+
+
+@contextmanager
+def checked(jobs: Sequence[Job], *, inputs: Sequence[Path] = (), overwrite: bool) -> Iterator[None]:
+    """Refuse destinations that cannot work; the folder of several scenes is made, and removed if it stays empty.
+
+    Raises:
+        ConfigError: an unknown ending, or an output that is an input or another output.
+        OutputError: a folder is missing or cannot be written, or a file exists.
+    """
+    from geopdn.output.write import check_destination
+
+    folder = jobs[0].output.parent
+    is_new = len(jobs) > 1 and not folder.exists()
+    if is_new:
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise OutputError(f"folder {str(folder)!r} cannot be made: {error.strerror}; choose another -o") from error
+    try:
+        given = [*(job.scene for job in jobs), *inputs]
+        for job in jobs:
+            check_destination(job.output, inputs=given, overwrite=overwrite)
+            others = [job.output]
+            for path, ending in ((job.saliency, ".tif"), (job.picture, ".png")):
+                if path is not None:
+                    check_destination(path, inputs=given, overwrite=overwrite, endings=(ending,))
+                    if any(path.resolve() == other.resolve() for other in others):
+                        raise ConfigError(f"{path} is named for two outputs: give each its own name")
+                    others.append(path)
+        yield
+    finally:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()

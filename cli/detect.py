@@ -1,0 +1,126 @@
+"""`geopdn detect`: search scenes and write what was found."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geopdn.cli import options
+from geopdn.cli.area import read_area
+from geopdn.cli.destinations import Job, checked, plan_jobs
+from geopdn.cli.device import resolve_device
+from geopdn.cli.messages import complain
+from geopdn.cli.scenes import Reading, split_bands
+from geopdn.cli.search import Wish, search
+from geopdn.errors import ConfigError, GeopdnError
+
+INCOMPLETE = 5
+SEVERITY = (6, 4, 3, 2, INCOMPLETE, 0)
+"""Exit codes of several scenes: the first of these that occurred."""
+
+
+def detect(
+    scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Raster files or http(s):// URLs.")],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="The file to write, its ending decides the format; a folder for several scenes. "
+            "Default: SCENE.detections.gpkg in the working folder.",
+        ),
+    ] = None,
+    model: options.Model = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="0.2|64w|30s|full",
+            help="How much to look at: a share of the pixels, a number of windows, nominal seconds, or everything.",
+        ),
+    ] = None,
+    recall: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0.98", help="Stop when this share of what a full scan would find is expected to be found."
+        ),
+    ] = None,
+    aoi: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Search only inside these polygons, of any CRS.")
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(metavar="X", help="Lowest score that is kept; default: the model's own threshold.")
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", metavar="gpkg|geojson|fgb|parquet", help="Format where -o names no file.")
+    ] = None,
+    saliency: Annotated[
+        Path | None, typer.Option(metavar="TIF", help="Also write the expected counts as a raster.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Also draw a picture of the run.")] = None,
+    bands: options.Bands = None,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail at the first window that cannot be read, instead of recording it.")
+    ] = False,
+    any_scale: options.AnyScale = False,
+    allow_vrt: options.AllowVrt = False,
+    pixel_output: options.PixelOutput = False,
+    no_overviews: options.NoOverviews = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Find objects in scenes, looking closely only where it pays.
+
+    Exit codes: 0 complete, 2 usage, 3 input cannot be used, 4 resource limit, 5 complete but for windows
+    that could not be read, 6 output cannot be written, 130 interrupted.
+
+    Example: geopdn detect airport.tif --budget 0.2 -o airport.gpkg --picture airport.png
+    """
+    from geopdn.plan import parse_budget
+
+    spend = parse_budget(budget, recall=recall)
+    if min_score is not None and not (math.isfinite(min_score) and 0 <= min_score <= 1):
+        raise ConfigError(f"--min-score {min_score}: expected a number from 0 to 1")
+    jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture)
+    reading = Reading(
+        bands=split_bands(bands),
+        any_scale=any_scale,
+        allow_vrt=allow_vrt,
+        use_overviews=not no_overviews,
+        pixel_output=pixel_output,
+    )
+    with checked(jobs, inputs=[] if aoi is None else [aoi], overwrite=overwrite):
+        wish = Wish(
+            model=model,
+            budget=spend,
+            min_score=min_score,
+            device=device if device == "auto" else resolve_device(device),
+            strict=strict,
+            area=None if aoi is None else read_area(aoi),
+            reading=reading,
+            overwrite=overwrite,
+            quiet=quiet,
+        )
+        codes = [_one(job, wish, as_json=as_json, alone=len(jobs) == 1) for job in jobs]
+    raise typer.Exit(next(code for code in SEVERITY if code in codes))
+
+
+def _one(job: Job, wish: Wish, *, as_json: bool, alone: bool) -> int:
+    """Search one of the scenes; what is wrong with it does not stop the others."""
+    try:
+        done = search(job, wish)
+    except GeopdnError as error:
+        if alone:
+            raise
+        text = str(error)
+        return complain(text if Path(job.scene).name in text else f"{job.scene}: {text}", error.exit_code)
+    if as_json:
+        typer.echo(json.dumps(done.as_record(), allow_nan=False, ensure_ascii=False))
+    elif not wish.quiet:
+        typer.echo(done.as_text())
+    return INCOMPLETE if done.result.facts["n_failed"] else 0

@@ -1,0 +1,34 @@
+"""Options that several commands share, so that they are called and described alike."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="A shipped model's name (see `geopdn models`) or a .safetensors file."),
+]
+Bands = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,C",
+        help="The scene's bands (names or numbers from 1) that stand for the model's bands, in the model's order.",
+    ),
+]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")]
+AnyScale = Annotated[
+    bool, typer.Option("--any-scale", help="Also accept pixels over three times larger or smaller than the model's.")
+]
+AllowVrt = Annotated[bool, typer.Option("--allow-vrt", help="Accept a VRT whose sources lie in its own folder.")]
+NoOverviews = Annotated[
+    bool, typer.Option("--no-overviews", help="Do not believe the scene's overviews; read full resolution instead.")
+]
+PixelOutput = Annotated[
+    bool, typer.Option("--pixel-output", help="Accept a scene without CRS and write pixel coordinates (.gpkg only).")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors and warnings remain.")]
+SceneFile = Annotated[str, typer.Argument(metavar="SCENE", help="A raster file or an http(s):// URL.")]
+OptionalFile = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")]

@@ -1,0 +1,64 @@
+"""`geopdn saliency`: where objects are expected, as a raster."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geopdn.cli import options
+from geopdn.cli.device import resolve_device
+from geopdn.cli.progress import meter
+from geopdn.cli.scenes import Reading, opened, split_bands
+from geopdn.cli.search import load_model, require_map
+
+
+def saliency(
+    scene: options.SceneFile,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="TIF", help="The raster to write.")],
+    model: options.Model = None,
+    bands: options.Bands = None,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    any_scale: options.AnyScale = False,
+    allow_vrt: options.AllowVrt = False,
+    pixel_output: Annotated[bool, typer.Option("--pixel-output", help="Accept a scene without CRS.")] = False,
+    no_overviews: options.NoOverviews = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write how many objects the overview lets expect in each cell, without looking closely anywhere.
+
+    Example: geopdn saliency airport.tif -o airport.saliency.tif
+    """
+    from geopdn.output.write import check_destination
+
+    check_destination(output, inputs=[scene], overwrite=overwrite, endings=(".tif",))
+    place = device if device == "auto" else resolve_device(device)
+    reading = Reading(
+        bands=split_bands(bands),
+        any_scale=any_scale,
+        allow_vrt=allow_vrt,
+        use_overviews=not no_overviews,
+        pixel_output=pixel_output,
+    )
+    with opened(scene, model=model, reading=reading, announce=not quiet) as item:
+        require_map(item)
+        weights = load_model(item.weights)
+        from geopdn.engine import saliency_of
+        from geopdn.errors import SceneError
+        from geopdn.output.saliency import write_saliency
+
+        with meter(item.scene.name, quiet=quiet) as show:
+            show("overview", 0, 1)
+            result = saliency_of(item.source, weights, device=resolve_device(place))
+            show("overview", 1, 1)
+        if item.scene.changed():
+            raise SceneError(f"{item.scene.name} was changed while it was read: nothing was written, run again")
+        write_saliency(result, output, overwrite=overwrite)
+    if not quiet:
+        expected, cell = result.facts["expected_total"], result.cell_px
+        typer.echo(
+            f"Expecting {expected:,.1f} objects in {result.frame.name}, by cells of {cell} x {cell} px. Wrote {output}."
+        )
+    if result.facts["n_failed"]:
+        raise typer.Exit(5)

@@ -1,0 +1,162 @@
+"""Scenes opened for a model: which model fits, its bands, its pixel size, places on the map."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geopdn.cli.messages import say
+from geopdn.errors import BandError, ConfigError, GeoreferenceError
+
+if TYPE_CHECKING:
+    from geopdn.model.weights import WeightsHeader
+    from geopdn.scene import PixelSource, Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a scene is opened.
+
+    Attributes:
+        bands: the scene's bands in the model's order, None for those of the model's names.
+        any_scale: accept any pixel size.
+        allow_vrt: accept a VRT.
+        use_overviews: believe the file's overviews.
+        pixel_output: accept a scene without CRS.
+    """
+
+    bands: tuple[str, ...] | None = None
+    any_scale: bool = False
+    allow_vrt: bool = False
+    use_overviews: bool = True
+    pixel_output: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A scene and the model it was opened for.
+
+    Attributes:
+        scene: the file.
+        source: the scene at the model's pixel size.
+        weights: the model's file.
+        header: the model's header.
+    """
+
+    scene: "Scene"
+    source: "PixelSource"
+    weights: Path
+    header: "WeightsHeader"
+
+
+def split_bands(text: str | None) -> tuple[str, ...] | None:
+    """The bands of `a,b,c`.
+
+    Raises:
+        ConfigError: an empty name.
+    """
+    if text is None:
+        return None
+    bands = tuple(part.strip() for part in text.split(","))
+    if not all(bands):
+        raise ConfigError(f"--bands {text!r}: expected names or numbers with commas between, such as 3,2,1")
+    return bands
+
+
+@contextmanager
+def opened(path: str, *, model: str | None, reading: Reading, announce: bool = True) -> Iterator[Opened]:
+    """Open a scene for a model, or for the shipped one that fits.
+
+    Args:
+        path: the scene.
+        model: name or file of a model, None to choose.
+        reading: how.
+        announce: say on stderr which model was chosen.
+
+    Raises:
+        CheckpointError: the model is unknown or no weights file.
+        ConfigError: no shipped model fits, or several do.
+        SceneError: the scene cannot be used with the model.
+    """
+    from geopdn.model.weights import find_weights, read_header
+    from geopdn.scene import Scene
+    from geopdn.scene.resample import resample
+
+    weights = find_weights(model) if model is not None else choose_model(path, reading)
+    header = read_header(weights)
+    if model is None and announce:
+        say(f"using the model {header.name}, the shipped one that fits {Path(path).name}")
+    wanted: Sequence[str] = header.model.bands
+    if reading.bands is not None:
+        if len(reading.bands) != len(wanted):
+            raise BandError(
+                f"--bands names {len(reading.bands)} bands [{', '.join(reading.bands)}], the model {header.name} takes "
+                f"{len(wanted)} [{', '.join(wanted)}]: name one for each, in this order"
+            )
+        wanted = reading.bands
+    with Scene.open(path, bands=wanted, allow_vrt=reading.allow_vrt, use_overviews=reading.use_overviews) as scene:
+        if scene.crs is None and not reading.pixel_output:
+            raise GeoreferenceError(
+                f"{scene.name} has no CRS or no transform, so its pixels have no place on the map: assign them "
+                "(gdal_edit.py -a_srs ... -a_ullr ...), or ask for pixel coordinates with --pixel-output"
+            )
+        source = resample(scene, pixel_size_m=header.model.pixel_size_m, any_scale=reading.any_scale)
+        yield Opened(scene, source, weights, header)
+
+
+def choose_model(path: str, reading: Reading) -> Path:
+    """The one shipped model that fits a scene.
+
+    Raises:
+        ConfigError: none fits, or several do; lists them.
+        SceneError: the scene cannot be opened.
+    """
+    from geopdn.scene import Scene
+
+    with Scene.open(path, bands=reading.bands, allow_vrt=reading.allow_vrt) as scene:
+        fitting, reasons = fitting_models(scene, reading)
+        if len(fitting) == 1:
+            return next(iter(fitting.values()))[0]
+        if fitting:
+            raise ConfigError(f"the models {', '.join(fitting)} all fit {scene.name}: choose one with --model")
+        why = "; ".join(f"{name} {reason}" for name, reason in reasons.items()) or "this geopdn was shipped without any"
+        raise ConfigError(f"no shipped model fits {scene.name}: {why}. Give one with --model NAME or --model FILE")
+
+
+def fitting_models(scene: "Scene", reading: Reading) -> tuple[dict[str, tuple[Path, "WeightsHeader"]], dict[str, str]]:
+    """The shipped models that fit a scene, and why the others do not."""
+    from geopdn.model.weights import read_header, shipped_models
+
+    fitting, reasons = {}, {}
+    for name, path in shipped_models().items():
+        header = read_header(path)
+        reason = misfit(scene, header, reading)
+        if reason:
+            reasons[name] = reason
+        else:
+            fitting[name] = (path, header)
+    return fitting, reasons
+
+
+def misfit(scene: "Scene", header: "WeightsHeader", reading: Reading) -> str:
+    """Why a model does not fit a scene, empty where it does."""
+    from geopdn.scene import select_bands
+    from geopdn.scene.resample import MAX_RATIO
+
+    model = header.model
+    if reading.bands is not None:
+        if len(reading.bands) != len(model.bands):
+            return f"takes {len(model.bands)} bands, --bands names {len(reading.bands)}"
+    else:
+        try:
+            select_bands(scene.all_band_names, model.bands)
+        except BandError:
+            return f"takes the bands [{', '.join(model.bands)}], the scene has [{', '.join(scene.all_band_names[:20])}]"
+    if model.radiometry.dtypes and scene.dtype.name not in model.radiometry.dtypes:
+        return f"takes {' or '.join(model.radiometry.dtypes)} values, the scene has {scene.dtype.name}"
+    if scene.pixel_size is not None and not reading.any_scale:
+        ratio = model.pixel_size_m / scene.pixel_size.mean_m
+        if max(ratio, 1 / ratio) > MAX_RATIO:
+            return f"takes pixels of {model.pixel_size_m:g} m, the scene's are {scene.pixel_size.mean_m:.3g} m"
+    return ""

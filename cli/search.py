@@ -1,0 +1,169 @@
+"""One scene searched, its files written, its costs measured."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geopdn.cli.area import Area, inside_of
+from geopdn.cli.destinations import Job
+from geopdn.cli.device import resolve_device
+from geopdn.cli.measure import bytes_read, peak_memory_mb
+from geopdn.cli.progress import meter
+from geopdn.cli.scenes import Opened, Reading, opened
+from geopdn.errors import ConfigError, SceneError
+
+if TYPE_CHECKING:
+    from geopdn.detections import RunResult
+    from geopdn.engine import Progress
+    from geopdn.model.weights import LoadedModel
+    from geopdn.plan import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted of every scene of a command.
+
+    Attributes:
+        model: name or file, None for the shipped one that fits.
+        budget: how much may be spent.
+        min_score: lowest score kept, None for the model's own.
+        device: `auto`, `cpu` or `cuda`.
+        strict: stop at the first window that cannot be read.
+        area: area of interest.
+        reading: how scenes are opened.
+        overwrite: replace files.
+        quiet: no progress.
+    """
+
+    model: str | None
+    budget: "Budget"
+    min_score: float | None
+    device: str
+    strict: bool
+    area: Area | None
+    reading: Reading
+    overwrite: bool
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Searched:
+    """A result, the files it was written to, and what measuring gave."""
+
+    result: "RunResult"
+    output: Path
+    seconds: float
+    peak_memory_mb: float | None
+    bytes_read: int | None
+
+    def as_text(self) -> str:
+        """One paragraph."""
+        from geopdn.output.summary import summary_text
+
+        return summary_text(self.result, seconds=self.seconds, output=self.output, peak_memory_mb=self.peak_memory_mb)
+
+    def as_record(self) -> dict[str, Any]:
+        """The JSON object."""
+        from geopdn.output.summary import summary_json
+
+        return summary_json(
+            self.result,
+            seconds=self.seconds,
+            output=self.output,
+            peak_memory_mb=self.peak_memory_mb,
+            bytes_read=self.bytes_read,
+        )
+
+
+def search(job: Job, wish: Wish) -> Searched:
+    """Search one scene and write its files, the detections last.
+
+    Raises:
+        GeopdnError: of the class that says what cannot be done; then no file is written.
+    """
+    with opened(job.scene, model=wish.model, reading=wish.reading, announce=not wish.quiet) as item:
+        _check(item, job)
+        inside = None if wish.area is None else inside_of(wish.area, item.source)
+        model = load_model(item.weights)
+        device = resolve_device(wish.device)
+        from geopdn.engine import DetectOptions, detect
+
+        options = DetectOptions(
+            budget=wish.budget,
+            min_score=wish.min_score,
+            device=device,
+            strict=wish.strict,
+            keep_saliency=job.saliency is not None,
+        )
+        started, before = time.monotonic(), bytes_read()
+        with meter(item.scene.name, quiet=wish.quiet) as show:
+            result = detect(item.source, model, options, report=_shown(show), inside=inside)
+        if item.scene.changed():
+            raise SceneError(f"{item.scene.name} was changed while it was read: nothing was written, run again")
+        after = bytes_read()
+        _write(result, item, job, wish)
+        return Searched(
+            result=result,
+            output=job.output,
+            seconds=time.monotonic() - started,
+            peak_memory_mb=peak_memory_mb(),
+            bytes_read=None if before is None or after is None else after - before,
+        )
+
+
+@lru_cache(maxsize=1)
+def load_model(path: Path) -> "LoadedModel":
+    """Weights, loaded once for scenes that follow each other."""
+    from geopdn.model.weights import load_weights
+
+    return load_weights(path)
+
+
+def _check(item: Opened, job: Job) -> None:
+    """What can be refused before anything is computed."""
+    from geopdn.output.write import check_crs
+
+    if item.source.crs is None and job.output.suffix.lower() != ".gpkg":
+        raise ConfigError(
+            f"{item.scene.name} has no CRS: pixel coordinates go into a .gpkg, not into {job.output.name}"
+        )
+    check_crs(job.output, item.source.crs)
+    if job.saliency is not None:
+        require_map(item)
+
+
+def require_map(item: Opened) -> None:
+    """Refuse a scene that is looked at whole, of which there is no map of expected counts.
+
+    Raises:
+        SceneError: it is smaller than a window.
+    """
+    from geopdn.model.patchdrivenet import DENSE_SIDE
+
+    size = item.source.size
+    if max(size.height, size.width) < DENSE_SIDE:
+        raise SceneError(
+            f"{item.scene.name} is {size.width} x {size.height} px at the model's pixel size: scenes under "
+            f"{DENSE_SIDE} x {DENSE_SIDE} are looked at whole, so there is no saliency to write"
+        )
+
+
+def _shown(show: Callable[..., None]) -> "Callable[[Progress], None]":
+    return lambda at: show(at.stage, at.done, at.total, at.found)
+
+
+def _write(result: "RunResult", item: Opened, job: Job, wish: Wish) -> None:
+    from geopdn.output.write import write_result
+
+    if job.saliency is not None:
+        from geopdn.output.saliency import write_saliency
+
+        write_saliency(result, job.saliency, overwrite=wish.overwrite)
+    if job.picture is not None:
+        from geopdn.cli.quicklook import draw
+
+        draw(result, item.source, job.picture)
+    write_result(result, job.output, overwrite=wish.overwrite)

@@ -1,0 +1,60 @@
+"""`geopdn train`: from georeferenced scenes and vector labels to weights."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geopdn.cli.messages import say
+from geopdn.errors import ConfigError
+
+
+def train(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped one.")],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Where checkpoints and weights go. Default: runs/NAME."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps, instead of the configuration's.")] = None,
+) -> None:
+    """Train a model, calibrate it on held-out places, score it on others, and write its weights.
+
+    Example: geopdn train aircraft-50cm.yaml -o runs/aircraft
+    """
+    path = find_config(config)
+    from geopdn.config import load_train_config
+
+    folder = output or Path("runs") / load_train_config(path).name
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"-o {folder} is a file: name a folder")
+    import sys
+
+    from geopdn.train.fit import train as fit
+
+    done = fit(path, output=folder, resume=resume, steps=steps, progress=sys.stderr.isatty(), say=say)
+    typer.echo(f"Wrote {done.weights} and {done.curve}.")
+    for name in ("full", "default"):
+        scores = done.scores.get(name)
+        if scores:
+            values = ", ".join(f"{key} {value}" for key, value in scores.items() if value is not None)
+            typer.echo(f"Validation, {'full scan' if name == 'full' else 'default budget'}: {values}.")
+
+
+def find_config(name: str) -> Path:
+    """The file of that name, else the shipped configuration of that name.
+
+    Raises:
+        ConfigError: neither.
+    """
+    from importlib import resources
+
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = {item.stem: item for item in Path(str(resources.files("geopdn.configs"))).glob("*.yaml")}
+    if name.removesuffix(".yaml") in shipped:
+        return shipped[name.removesuffix(".yaml")]
+    known = ", ".join(sorted(shipped)) or "none"
+    raise ConfigError(f"configuration {name!r} is neither a file nor a shipped one ({known})")
