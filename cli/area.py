@@ -1,6 +1,5 @@
 """Areas of interest: polygons of any system as a test of scene pixels."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from geopdn.errors import GeoreferenceError, LabelError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
     from pyproj import CRS

@@ -84,7 +84,7 @@ def checked(jobs: Sequence[Job], *, inputs: Sequence[Path] = (), overwrite: bool
         except OSError as error:
             raise OutputError(f"folder {str(folder)!r} cannot be made: {error.strerror}; choose another -o") from error
     try:
-        given = [*(job.scene for job in jobs), *inputs]
+        given: list[str | Path] = [*(job.scene for job in jobs), *inputs]
         for job in jobs:
             check_destination(job.output, inputs=given, overwrite=overwrite)
             others = [job.output]

@@ -28,7 +28,9 @@ def evaluate(
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Score detections: average precision, recall, F1, offset, recall by length.
+    """Score detections against labels.
+
+    Average precision, recall, F1, mean offset, recall by length and by class.
 
     Example: geopdn evaluate airport.detections.gpkg airport.truth.gpkg --scene airport.tif
     """
@@ -37,7 +39,7 @@ def evaluate(
     if not 0 < iou <= 1:
         raise ConfigError(f"--iou {iou}: expected a number above 0 and at most 1")
     if output is not None:
-        given = [detections, labels, *([scene] if scene else [])]
+        given: list[str | Path] = [detections, labels, *([scene] if scene else [])]
         check_destination(output, inputs=given, overwrite=overwrite, endings=(".md", ".json"))
     from geopdn.evaluate.report import evaluate_result
 

@@ -25,7 +25,9 @@ def info(
     no_overviews: options.NoOverviews = False,
     as_json: options.Json = False,
 ) -> None:
-    """Say what a scene is, which models fit it, and what a run would cost.
+    """Say what a scene is and what a run would cost.
+
+    Seconds are nominal: those of two CPU cores, the same for every machine.
 
     Example: geopdn info airport.tif
     """
@@ -121,8 +123,7 @@ def _show(record: dict[str, Any]) -> None:
         ("not valid", _mask(record)),
         ("overviews", _overviews(record)),
     ]
-    for cost in record["models"]:
-        rows.append((f"with {cost.model}", _cost(cost)))
+    rows += [(f"with {cost.model}", _cost(cost)) for cost in record["models"]]
     rows += [("does not fit", f"{name}: {reason}") for name, reason in record["misfits"].items()]
     if not record["models"] and not record["misfits"]:
         rows.append(("models", "none is shipped with this geopdn: give one with --model"))

@@ -5,7 +5,7 @@ import signal
 import sys
 import warnings
 from types import FrameType
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
@@ -38,20 +38,15 @@ for _command in (detect, info, saliency, prepare, models, evaluate, train, simul
     app.command(no_args_is_help=False)(_command)
 
 
-def _show_version(value: bool) -> None:
-    if value:
-        typer.echo(f"geopdn {__version__}")
-        raise typer.Exit
-
-
 @app.callback(invoke_without_command=True)
 def _start(
     context: typer.Context,
     *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")] = False,
 ) -> None:
+    if version:
+        typer.echo(f"geopdn {__version__}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -111,14 +106,7 @@ def _show_warnings_in_one_line() -> None:
     """Each of geopdn's warnings once, as one line; those of other libraries are not for users."""
     shown = set()
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,  # noqa: ARG001 - the signature is Python's
-        lineno: int,  # noqa: ARG001
-        file: TextIO | None = None,  # noqa: ARG001
-        line: str | None = None,  # noqa: ARG001
-    ) -> None:
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         text = " ".join(str(message).split())
         if text not in shown:
             shown.add(text)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def models(*, as_json: options.Json = False) -> None:
-    """List the shipped models: what they find, what they were trained on, how good they are, their licence.
+    """List the shipped models.
+
+    What they find, what they were trained on, how good they are, and their licence.
 
     Example: geopdn models
     """

@@ -19,9 +19,9 @@ def prepare(
     allow_vrt: options.AllowVrt = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write a scene's overview beside it, once, so that later runs need not read all its pixels.
+    """Write a scene's overview once, for later runs.
 
-    It also holds the minimum and maximum of each cell, which show small objects better than means do. Without -o
+    They then need not read all pixels. It also holds the minimum and maximum of each cell, which show small objects better than means do. Without -o
     it goes beside the scene as SCENE.geopdn-overview.tif, where `detect` finds it; the scene is not changed.
 
     Example: geopdn prepare airport.tif

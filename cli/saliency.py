@@ -26,7 +26,9 @@ def saliency(
     no_overviews: options.NoOverviews = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write how many objects the overview lets expect in each cell, without looking closely anywhere.
+    """Write where objects are expected, as a raster.
+
+    One pixel is one cell of the overview, its value the expected number of objects; nothing is looked at closely.
 
     Example: geopdn saliency airport.tif -o airport.saliency.tif
     """

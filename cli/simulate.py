@@ -33,7 +33,9 @@ def simulate(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Draw a georeferenced scene of any size, with the truth of what is in it.
+    """Draw a georeferenced scene, with its truth.
+
+    It is drawn tile by tile, of any size; the same values give the same pixels.
 
     Example: geopdn simulate airport -o airport.tif --size 8192 --seed 3
     """

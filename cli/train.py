@@ -19,7 +19,9 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps, instead of the configuration's.")] = None,
 ) -> None:
-    """Train a model, calibrate it on held-out places, score it on others, and write its weights.
+    """Train a model and write its weights.
+
+    After training it is calibrated on held-out places and scored on others, as the configuration says.
 
     Example: geopdn train aircraft-50cm.yaml -o runs/aircraft
     """

@@ -55,7 +55,7 @@ class WindowKind(Strict):
     @model_validator(mode="after")
     def _has_core(self) -> WindowKind:
         if self.core < 32 or self.extent % (1 << self.level) or self.halo % (1 << self.level):
-            msg = f"window kind {self.extent}: halo {self.halo} leaves no core of 32 px, or does not fit level {self.level}"
+            msg = f"window kind {self.extent}: halo {self.halo} leaves no core of 32 px or misses level {self.level}"
             raise ValueError(msg)
         return self
 
@@ -138,15 +138,17 @@ class SceneLabels(Strict):
     """One or several scenes with their labels.
 
     Attributes:
-        scenes: glob pattern of rasters, relative to the `root` of the data section.
+        scenes: glob pattern of rasters, relative to `root`.
         labels: vector file; `{stem}` stands for the scene's file name without its ending.
         place: regular expression with one group that names the place, searched in the file name.
+        root: replaces the data section's root for this source.
         weight: how often a place of this source is drawn, relative to the other sources' places.
     """
 
     scenes: str
     labels: str
     place: str = r"^(.+)$"
+    root: str | None = None
     weight: Positive = 1.0
 
 

@@ -173,21 +173,24 @@ def _survivors(found: Detections, strikers: range, *, iou: float) -> Mask:
     limits = box.bounds(padded)
     outlines = np.asarray(shapely.box(*limits.T), dtype=object)
     tree = shapely.STRtree(outlines)
-    step = int(np.clip(MAX_PAIRS // max(n, 1), 1, 512))
-    for start in range(strikers.start, strikers.stop, step):
+    most = int(np.clip(MAX_PAIRS // max(n, 1), 1, 512))
+    start, step = strikers.start, 8
+    while start < strikers.stop:
         block = np.arange(start, min(start + step, strikers.stop))
+        start += len(block)
         block = block[standing[block]]
         if not len(block):
             continue
         position, lower = tree.query(outlines[block])
+        step = int(np.clip(PAIR_CHUNK * len(block) // len(position), 1, most))  # crowds in small blocks
         upper = block[position]
         near = (lower > upper) & standing[lower] & (found.label[lower] == found.label[upper])
         upper, lower = upper[near], lower[near]
-        order = np.lexsort((lower, upper))
-        upper, lower = upper[order], lower[order]
         within = lower <= block[-1]
-        same = _same_object(found, limits, upper[within], lower[within], iou=iou)
-        for strong, weak in zip(upper[within][same].tolist(), lower[within][same].tolist(), strict=True):
+        first = np.flatnonzero(within)
+        first = first[np.lexsort((lower[first], upper[first]))]
+        first = first[_same_object(found, limits, upper[first], lower[first], iou=iou)]
+        for strong, weak in zip(upper[first].tolist(), lower[first].tolist(), strict=True):
             if standing[strong]:
                 standing[weak] = False
         upper, lower = upper[~within], lower[~within]

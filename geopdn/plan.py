@@ -12,6 +12,7 @@ Costs are nominal milliseconds on two CPU cores, not measurements: the same inpu
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -126,7 +127,7 @@ def scan_kind(kinds: Sequence[WindowKind], priorities: NDArray[np.float64], tota
     weights = totals / totals.sum() if totals.sum() > 0 else np.full(len(totals), 1 / len(totals))
     found = priorities @ weights
     worth = [k for k in range(len(kinds)) if found[k] >= found.max() - 0.01]
-    return min(worth, key=lambda k: (window_cost(kinds[k]) / kinds[k].core**2, k))
+    return min(worth, key=lambda k: (window_cost(kinds[k]) / kinds[k].core ** 2, k))
 
 
 def scan(kinds: Sequence[WindowKind], kind: int, *, size: Size) -> list[Planned]:
@@ -257,7 +258,7 @@ def pixels_read(windows: Iterable[Window], *, size: Size) -> int:
         return 0
     rows = np.unique([edge for w in clipped for edge in (w.row, w.row_stop)])
     total, active = 0, sorted(clipped, key=lambda w: (w.row, w.col))
-    for top, bottom in zip(rows[:-1], rows[1:], strict=True):
+    for top, bottom in itertools.pairwise(rows):
         active = [w for w in active if w.row_stop > top]
         spans = sorted((w.col, w.col_stop) for w in active if w.row <= top)
         width, reach = 0, -1

@@ -155,7 +155,9 @@ def test_the_scan_takes_the_kind_that_finds_most_and_of_equals_the_cheapest():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(-20, 90), st.integers(-20, 90), st.integers(1, 60), st.integers(0, 1)), max_size=8))
+@given(
+    st.lists(st.tuples(st.integers(-20, 90), st.integers(-20, 90), st.integers(1, 60), st.integers(0, 1)), max_size=8)
+)
 def test_pixels_are_counted_once(items):
     size = Size(70, 85)
     windows = [Window(row, col, side, side, level) for row, col, side, level in items]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ class DetectOptions:
         scan_with: index of the window kind of a full scan, None for the best by the model's priorities.
     """
 
-    budget: Budget = Budget(recall=0.98)
+    budget: Budget = field(default_factory=lambda: Budget(recall=0.98))
     min_score: float | None = None
     device: str = "cpu"
     drive: str = "gamma-poisson"
@@ -103,9 +103,7 @@ class _Search:
     found: list[Detections]
     total: int = 0
 
-    def look(
-        self, windows: Sequence[Planned], *, reason: Reason, round_: int, grid: torch.Tensor | None
-    ) -> list[Seen]:
+    def look(self, windows: Sequence[Planned], *, reason: Reason, round_: int, grid: torch.Tensor | None) -> list[Seen]:
         """Inspect windows and record them."""
         start = len(self.planned)
         self.planned += windows
@@ -268,14 +266,16 @@ def _drive(
         scene_map.valid &= _cells_inside(inside, scene_map.valid.shape, net.cell_px)
         scene_map.rate *= scene_map.valid
     priorities = net.patch_priorities().double().cpu().numpy()
-    coverage = Coverage(
-        scene_map.rate, priorities, kinds=net.config.kinds, cell_px=net.cell_px, size=source.size
+    coverage = Coverage(scene_map.rate, priorities, kinds=net.config.kinds, cell_px=net.cell_px, size=source.size)
+    windows, after = (
+        plan_windows(_copy(coverage), budget=budget, spent=Spending()) if not budget.full else ([], Spending())
     )
-    windows, after = plan_windows(_copy(coverage), budget=budget, spent=Spending()) if not budget.full else ([], Spending())
     if budget.full or (budget.recall is not None and _only_recall(budget) and scan_is_cheaper(after.ms, coverage)):
         best = scan_kind(net.config.kinds, priorities, coverage.totals())
         kind = best if search.options.scan_with is None else search.options.scan_with
-        everything = [w for w in scan(net.config.kinds, kind, size=source.size) if _has_valid(w, scene_map, net.cell_px)]
+        everything = [
+            w for w in scan(net.config.kinds, kind, size=source.size) if _has_valid(w, scene_map, net.cell_px)
+        ]
         for item in everything:
             coverage.cover(kind, item.core)
         search.look(everything, reason="scan", round_=0, grid=scene_map.grid)

@@ -27,6 +27,8 @@ Mask = NDArray[np.bool_]
 
 DEFAULT_FIELD = "label"
 DEFAULT_NAME = "object"
+# How GeoPackage names the system of a layer that has none ("Undefined Cartesian SRS").
+NO_SYSTEM = "Undefined "
 # A geometry that fills this share of its upright bounds is an upright rectangle (a degree of rotation allowed).
 UPRIGHT_FILL = 0.95
 # Parts of one feature nearer than this many pixels are one object (a box cut at the antimeridian).
@@ -77,6 +79,7 @@ def read_labels(
     names: Sequence[str] | None = None,
     point_size_m: float | None = None,
     min_side_px: float = 0.0,
+    upright: bool = False,
     allow_empty: bool = False,
 ) -> Truth:
     """Read the labels of one scene.
@@ -93,6 +96,7 @@ def read_labels(
         names: the classes in order; None takes those of the whole file, sorted.
         point_size_m: ground size of the upright square that stands for a point.
         min_side_px: sides are raised to at least this many pixels.
+        upright: take the bounds of each geometry along rows and columns instead of its minimum rotated rectangle.
         allow_empty: return no objects, instead of raising, where the file has none for this scene.
 
     Returns:
@@ -118,6 +122,8 @@ def read_labels(
     shapes, source, n_empty, n_lost = to_pixels(geometries, table.crs, frame, name=str(path))
     boxes = _boxes(shapes, frame, point_size_m=point_size_m, name=str(path), min_side_px=min_side_px)
 
+    if upright:
+        boxes = _upright(boxes, shapes)
     limits, height, width = box.bounds(boxes), frame.size.height, frame.size.width
     touches = (limits[:, 0] < width) & (limits[:, 2] > 0) & (limits[:, 1] < height) & (limits[:, 3] > 0)
     if len(geometries) and not touches.any() and not allow_empty:
@@ -129,7 +135,7 @@ def read_labels(
         labels=labels[touches],
         names=classes,
         ignore=(skip[chosen][source] | centre_out)[touches],
-        axis_aligned=are_upright(shapes[touches]),
+        axis_aligned=upright or are_upright(shapes[touches]),
         n_outside=int((~touches).sum()) + n_lost,
         n_empty=n_empty,
     )
@@ -161,6 +167,8 @@ def read_layer(path: str | Path, *, layer: str | None = None, preferred: str = "
     if not isinstance(table, geopandas.GeoDataFrame):
         msg = f"{path}, layer {layer!r}, has no geometry column: name another layer"
         raise LabelError(msg)
+    if table.crs is not None and table.crs.name.startswith(NO_SYSTEM):
+        table = table.set_crs(None, allow_override=True)
     return table
 
 
@@ -275,6 +283,14 @@ def _boxes(
     return boxes
 
 
+def _upright(boxes: box.Boxes, shapes: Geometries) -> box.Boxes:
+    """The bounds of the shapes along the pixel axes as boxes `[S, 5]`; points keep their squares."""
+    x0, y0, x1, y1 = shapely.bounds(shapes).T
+    around = box.normalise(np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, np.zeros_like(x0)], 1))
+    upright: box.Boxes = np.where(shapely.get_dimensions(shapes)[:, None] == 0, boxes, around)
+    return upright
+
+
 def _of_scene(table: Any, name: str) -> Mask:
     """`[F]` True for the features of the scene, by the column `scene` where there is one."""
     if "scene" not in table.columns:
@@ -307,8 +323,8 @@ def _elsewhere(path: str | Path, geometries: Geometries, crs: CRS | None, frame:
     height, width = frame.size.height, frame.size.width
     edge = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
     scene = ground.pixel_to_map(edge, map_transform(frame))
-    theirs = ", ".join(f"{value:.6g}" for value in shapely.total_bounds(geometries))
-    ours = ", ".join(f"{value:.6g}" for value in [*scene.min(0), *scene.max(0)])
+    theirs = ", ".join(f"{value:.8g}" for value in shapely.total_bounds(geometries))
+    ours = ", ".join(f"{value:.8g}" for value in [*scene.min(0), *scene.max(0)])
     names = [system.name if system is not None else "no CRS" for system in (crs, frame.crs)]
     return (
         f"no label of {path} touches the scene {frame.name}: labels span ({theirs}) in {names[0]}, "

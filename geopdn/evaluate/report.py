@@ -168,6 +168,9 @@ def evaluate_result(
         LabelError: a file cannot be used, or the two have no class in common.
     """
     table = read_layer(detections, preferred="detections")
+    if "score" not in table.columns:
+        msg = f"{detections} has no column 'score': give detections first, labels second"
+        raise LabelError(msg)
     grid = "scene"
     if frame is None:
         frame, grid = recorded_frame(detections), "run"
@@ -247,11 +250,8 @@ def _found(table: Any, path: str | Path, frame: SceneFrame) -> tuple[box.Boxes, 
     """Boxes `[N, 5]` in the frame's pixels, scores `[N]` and class names of the detections.
 
     Raises:
-        LabelError: there is no usable column `score`.
+        LabelError: a score is not a finite number.
     """
-    if "score" not in table.columns:
-        msg = f"{path} has no column 'score': give detections first, labels second"
-        raise LabelError(msg)
     shapes, source, _, _ = to_pixels(np.asarray(table.geometry.values, object), table.crs, frame, name=str(path))
     score = np.asarray(table["score"], np.float64)[source]
     if not np.isfinite(score).all():

@@ -99,6 +99,7 @@ def pixel_size(transform: Affine, crs: CRS, *, col: float, row: float) -> PixelS
     lengths, _ = ground_vectors(pixel_to_map(starts, transform), pixel_to_map(ends, transform), crs)
     x_m, y_m = (float(length) / (2 * reach) for length in lengths)
     if not (math.isfinite(x_m) and math.isfinite(y_m) and x_m > 0 and y_m > 0):
-        msg = f"pixel ({col:.0f}, {row:.0f}) lies outside the domain of {crs.name!r}: check the scene's CRS and transform"
+        place = f"pixel ({col:.0f}, {row:.0f})"
+        msg = f"{place} lies outside the domain of {crs.name!r}: check the scene's CRS and transform"
         raise GeoreferenceError(msg)
     return PixelSize(y_m=y_m, x_m=x_m)

@@ -18,7 +18,8 @@ class Backbone(Protocol):
     strides: tuple[int, ...]
     channels: tuple[int, ...]
 
-    def __call__(self, x: Tensor) -> list[Tensor]: ...
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """`[B, n_in, H, W]` -> maps, finest first."""
 
 
 def conv_block(n_in: int, n_out: int, *, stride: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -42,6 +43,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[B, width, H, W]` -> the same shape."""
         return F.relu(x + self.body(x), inplace=True)
 
 
@@ -90,6 +92,7 @@ class _FeatureBackbone(nn.Module):
         self.channels = tuple(int(channels[i]) for i in keep)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """`[B, n_in, H, W]` -> the maps of stride 4 and more."""
         maps = self.network(x)
         return [maps[i] for i in self.keep]
 

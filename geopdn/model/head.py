@@ -101,7 +101,7 @@ def decode(maps: HeadMaps, *, stride: float, has_heading: bool, min_score: float
     Returns:
         Detections sorted by window, then by descending score, ties by class, row, column.
     """
-    n, n_classes, h, w = maps.logits.shape
+    h, w = maps.logits.shape[-2:]
     score = torch.sigmoid(maps.logits)
     peak = (score == F.max_pool2d(score, 3, 1, 1)) & (score >= min_score)
     flat = torch.where(peak, score, torch.zeros_like(score)).flatten(1)  # [n, classes * h * w]

@@ -17,7 +17,14 @@ from geopdn.model.fusion import Fusion, TemporalFusion, sample_grid
 from geopdn.model.head import HEAD_STRIDE, Decoded, DetectionHead, HeadMaps, decode
 from geopdn.model.saliency import PatchPriorities, Saliency, SaliencyHead
 from geopdn.model.select import Selected, select_windows
-from geopdn.model.streams import GlobalFeatures, GlobalStream, HighResStream, PatchFeatures, overview_channels, overview_of
+from geopdn.model.streams import (
+    GlobalFeatures,
+    GlobalStream,
+    HighResStream,
+    PatchFeatures,
+    overview_channels,
+    overview_of,
+)
 
 DENSE_SIDE = 512
 
@@ -124,7 +131,7 @@ class PatchDriveNet(nn.Module):
         return decode(maps, stride=self.head_stride, has_heading=self.config.has_heading, min_score=min_score)
 
     def token_places(self, row: Tensor, col: Tensor, extent: Tensor) -> Tensor:
-        """Places `[n, 16, 3]` of the 4x4 tokens of windows at level-0 pixels, for `Fusion` (grid cells, log2 extent)."""
+        """Places `[n, 16, 3]` of the 4x4 tokens of windows at level-0 pixels, for `Fusion` (cells, log2 extent)."""
         steps = (torch.arange(4, device=row.device) + 0.5) / 4
         y = (row[:, None] + extent[:, None] * steps) / self.grid_px  # [n, 4]
         x = (col[:, None] + extent[:, None] * steps) / self.grid_px
@@ -207,7 +214,9 @@ class PatchDriveNet(nn.Module):
             rate = rate * self._modulated(grid, advice, rate)
             looked += chosen
         boxes, score, label = (torch.cat(columns) for columns in zip(*parts, strict=True)) if parts else _nothing(x)
-        windows = torch.tensor([[s.row, s.col, s.kind] for s in looked], dtype=torch.long, device=x.device).reshape(-1, 3)
+        windows = torch.tensor([[s.row, s.col, s.kind] for s in looked], dtype=torch.long, device=x.device).reshape(
+            -1, 3
+        )
         return PatchDriveOutput(boxes, score, label, windows, saliency, grid[0])
 
     @staticmethod

@@ -64,9 +64,7 @@ def window_targets(
     return WindowTargets(heat, weight, box)
 
 
-def _rows(
-    boxes: NDArray[np.float64], labels: NDArray[np.int64], stride: float
-) -> list[tuple[tuple[float, ...], int]]:
+def _rows(boxes: NDArray[np.float64], labels: NDArray[np.int64], stride: float) -> list[tuple[tuple[float, ...], int]]:
     scaled = boxes / np.array([stride, stride, stride, stride, 1.0])
     return [(tuple(map(float, row)), int(label)) for row, label in zip(scaled, labels, strict=True)]
 

@@ -117,7 +117,9 @@ def read_header(path: Path) -> WeightsHeader:
             scores=dict(record["scores"]),
         )
     except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise CheckpointError(f"{path}: the weights' header is incomplete: {' '.join(str(error).split())[:300]}") from error
+        raise CheckpointError(
+            f"{path}: the weights' header is incomplete: {' '.join(str(error).split())[:300]}"
+        ) from error
 
 
 def _header_record(path: Path) -> dict[str, Any]:
@@ -141,7 +143,9 @@ def _header_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(header["__metadata__"][HEADER_KEY])
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is a safetensors file, but not of geopdn (no {HEADER_KEY!r} metadata)") from error
+        raise CheckpointError(
+            f"{path} is a safetensors file, but not of geopdn (no {HEADER_KEY!r} metadata)"
+        ) from error
     if not isinstance(record, dict):
         raise CheckpointError(f"{path}: the {HEADER_KEY!r} metadata is not an object")
     return record
@@ -195,9 +199,10 @@ def find_weights(name: str) -> Path:
         return shipped[name]
     path = Path(name)
     if path.suffix == ".ckpt":
-        raise CheckpointError(f"{name} is a training checkpoint (a pickle): use the .safetensors that `geopdn train` wrote")
+        raise CheckpointError(
+            f"{name} is a training checkpoint (a pickle): use the .safetensors that `geopdn train` wrote"
+        )
     if not path.is_file():
         known = ", ".join(shipped) or "none"
         raise CheckpointError(f"model {name!r} is neither a file nor a shipped model ({known}): see `geopdn models`")
     return path
-

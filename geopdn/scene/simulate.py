@@ -80,6 +80,18 @@ class TrueObject:
         return points
 
 
+    def outline(self) -> NDArray[np.float64]:
+        """The object's hull `[n, 2]`: nose, wing tips and tail of an aircraft, the box of anything else."""
+        if self.label != "aircraft":
+            return self.corners()
+        along = np.array([np.cos(self.direction), np.sin(self.direction)]) * self.length / 2
+        across = np.array([-np.sin(self.direction), np.cos(self.direction)]) * self.width / 2
+        centre = np.array([self.x, self.y])
+        hull = ((1, 0.06), (1, -0.06), (-0.1, -1), (-0.3, -1), (-1, -0.38), (-1, 0.38), (-0.3, 1), (-0.1, 1))
+        points: NDArray[np.float64] = np.array([centre + a * along + b * across for a, b in hull])
+        return points
+
+
 class Renderer(Protocol):
     """A laid-out scene that can be drawn window by window."""
 
@@ -118,8 +130,9 @@ def simulate(
     """Write a simulated scene as a cloud-optimised GeoTIFF with averaged overviews, and its truth as a GeoPackage.
 
     The scene is drawn tile by tile; memory does not grow with its size. Both files appear complete or not at all.
-    The truth's layer `labels` holds oriented boxes (first edge along the length, towards bow or nose) with the
-    fields `label`, `length_m` and `heading_deg` (of the bow or nose, clockwise from the grid's north).
+    The truth's layer `labels` holds outlines (hulls of aircraft, boxes of vessels), its layer `boxes` oriented boxes
+    (first edge along the length, towards bow or nose); both with the fields `label`, `length_m` and `heading_deg`
+    (of the bow or nose, clockwise from the grid's north).
 
     Args:
         simulation: what to simulate.
@@ -187,17 +200,17 @@ def _write_truth(simulation: Simulation, objects: Sequence[TrueObject], path: Pa
 
     corners = [pixel_to_map(item.corners(), simulation.transform) for item in objects]
     step = [points[1] - points[0] for points in corners]
-    frame = geopandas.GeoDataFrame(
-        {
-            "label": [item.label for item in objects],
-            "length_m": [round(item.length * simulation.pixel_size_m, 2) for item in objects],
-            "heading_deg": [round(float(np.degrees(np.arctan2(x, y))) % 360, 2) for x, y in step],
-        },
-        geometry=[shapely.Polygon(np.round(points, 3)) for points in corners],
-        crs=f"EPSG:{simulation.epsg}",
-    )
-    with rasterio.Env(OGR_CURRENT_DATE="2026-01-01T00:00:00.000Z"):
-        frame.to_file(path, layer="labels", driver="GPKG", engine="pyogrio", geometry_type="Polygon", VERSION="1.3")
+    outlines = [pixel_to_map(item.outline(), simulation.transform) for item in objects]
+    table = {
+        "label": [item.label for item in objects],
+        "length_m": [round(item.length * simulation.pixel_size_m, 2) for item in objects],
+        "heading_deg": [round(float(np.degrees(np.arctan2(x, y))) % 360, 2) for x, y in step],
+    }
+    for layer, rings in (("labels", outlines), ("boxes", corners)):
+        geometry = [shapely.Polygon(np.round(points, 3)) for points in rings]
+        frame = geopandas.GeoDataFrame(table, geometry=geometry, crs=f"EPSG:{simulation.epsg}")
+        with rasterio.Env(OGR_CURRENT_DATE="2026-01-01T00:00:00.000Z"):
+            frame.to_file(path, layer=layer, driver="GPKG", engine="pyogrio", geometry_type="Polygon", VERSION="1.3")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

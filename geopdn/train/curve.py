@@ -30,7 +30,10 @@ def draw_curve(metrics_csv: Path, picture: Path) -> None:
         steps, values = zip(*points, strict=True)
         if name.startswith("loss/"):
             window = max(1, len(values) // 60)
-            smooth = [sum(values[max(0, i - window) : i + 1]) / len(values[max(0, i - window) : i + 1]) for i in range(len(values))]
+            smooth = [
+                sum(values[max(0, i - window) : i + 1]) / len(values[max(0, i - window) : i + 1])
+                for i in range(len(values))
+            ]
             left.plot(steps, smooth, label=name[5:], linewidth=1.2)
         elif name.startswith("check/"):
             right.plot(steps, values, "o-", label=name[6:], markersize=4)

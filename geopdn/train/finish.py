@@ -44,11 +44,19 @@ def open_labelled(scene: LabelledScene, config: TrainConfig) -> tuple[Scene, Pix
     """A labelled scene at the model's pixel size, with its truth. The caller closes the first."""
     handle = Scene.open(str(scene.path), bands=config.model.bands)
     source = resample(handle, pixel_size_m=config.model.pixel_size_m)
-    truth = read_labels(scene.labels, frame_of(source), names=config.model.classes, allow_empty=True)
+    truth = read_labels(
+        scene.labels,
+        frame_of(source),
+        names=config.model.classes,
+        upright=not config.model.has_heading,
+        allow_empty=True,
+    )
     return handle, source, truth
 
 
-def check(model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene], options: DetectOptions) -> list[Checked]:
+def check(
+    model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene], options: DetectOptions
+) -> list[Checked]:
     """Search scenes and match the results with their labels."""
     checked = []
     for scene in scenes:
@@ -145,7 +153,10 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
         with handle:
             rate, valid = saliency_rates(source, model)
         true = cell_counts(
-            truth.boxes, shape=rate.shape[1:], cell_px=net.cell_px, edges_px=config.model.size_edges_px  # type: ignore[arg-type]
+            truth.boxes,
+            shape=rate.shape[1:],
+            cell_px=net.cell_px,
+            edges_px=config.model.size_edges_px,  # type: ignore[arg-type]
         )
         for k in range(len(rate)):
             logs[k].append(np.log(rate[k][valid] + 1e-9))

@@ -125,7 +125,9 @@ def fit(
         reload_dataloaders_every_n_epochs=1,
         callbacks=[
             EMAWeightAveraging(decay=training.ema),
-            ModelCheckpoint(dirpath=output, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False),
+            ModelCheckpoint(
+                dirpath=output, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False
+            ),
             CurvePicture(output / "metrics.csv", output / "curve.png"),
         ],
     )

@@ -73,7 +73,7 @@ class SceneImages(RasterDataset):  # type: ignore[misc]
         half, step = self.region_px / 2, 4 * self.step
         starts = []
         for middle, length in ((row, self.source.size.height), (col, self.source.size.width)):
-            start = int(round((middle - half) / step)) * step
+            start = round((middle - half) / step) * step
             last = max(0, (length - self.region_px) // step * step)
             starts.append(min(max(start, 0), last))
         return Window(starts[0], starts[1], self.region_px, self.region_px)

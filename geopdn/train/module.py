@@ -114,7 +114,9 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
         grid = fused.detach()
         context = torch.stack(
             [
-                sample_grid(grid[i], (col[i] + extent[i] / 2) / self.net.grid_px, (row[i] + extent[i] / 2) / self.net.grid_px)
+                sample_grid(
+                    grid[i], (col[i] + extent[i] / 2) / self.net.grid_px, (row[i] + extent[i] / 2) / self.net.grid_px
+                )
                 for i in range(b)
             ]
         )

@@ -42,14 +42,12 @@ def find_scenes(data: DataConfig, *, base: Path) -> list[LabelledScene]:
     Raises:
         ConfigError: a folder, a label file or a named place does not exist, or a pattern finds nothing.
     """
-    root = (base / data.root).resolve()
-    if not root.is_dir():
-        raise ConfigError(f"data.root {data.root!r}: {root} is not a folder; set it relative to the configuration file")
     both = set(data.validation) & set(data.calibration)
     if both:
         raise ConfigError(f"places {sorted(both)} are in both validation and calibration: give each to one")
     found = []
     for source in data.sources:
+        root = _folder(source.root or data.root, base=base)
         paths = sorted(root.glob(source.scenes))
         if not paths:
             raise ConfigError(f"data.sources: no file matches {source.scenes!r} under {root}")
@@ -70,3 +68,10 @@ def find_scenes(data: DataConfig, *, base: Path) -> list[LabelledScene]:
     if not any(scene.split == "train" for scene in found):
         raise ConfigError("every place is held out: nothing is left to train on")
     return found
+
+
+def _folder(name: str, *, base: Path) -> Path:
+    folder = (base / name).resolve()
+    if not folder.is_dir():
+        raise ConfigError(f"data root {name!r}: {folder} is not a folder; set it relative to the configuration file")
+    return folder

@@ -100,7 +100,9 @@ def draw_radiance(rng: np.random.Generator, *, n_bands: int, strength: float) ->
     )
 
 
-def cut_window(region: Region, *, centre: NDArray[np.float64], side: int, scale: float, angle: float, level: int) -> Tensor:
+def cut_window(
+    region: Region, *, centre: NDArray[np.float64], side: int, scale: float, angle: float, level: int
+) -> Tensor:
     """A window of a scene, turned and scaled: `[C, side, side]` stretched values.
 
     Args:
@@ -113,9 +115,9 @@ def cut_window(region: Region, *, centre: NDArray[np.float64], side: int, scale:
     """
     reach = side * scale / 2 * (abs(math.cos(angle)) + abs(math.sin(angle))) + LEVEL_PIXEL_MARGIN * (1 << level)
     step = 1 << level
-    row0 = int(math.floor((centre[1] - reach) / step)) * step
-    col0 = int(math.floor((centre[0] - reach) / step)) * step
-    n = int(math.ceil(2 * reach / step) + 1) * step
+    row0 = math.floor((centre[1] - reach) / step) * step
+    col0 = math.floor((centre[0] - reach) / step) * step
+    n = (math.ceil(2 * reach / step) + 1) * step
     values = torch.from_numpy(region.stretch.apply(_padded(region.pixels, row0, col0, n)))[None]  # [1, C, n, n]
     if level:
         values = F.avg_pool2d(values, step)
@@ -230,7 +232,9 @@ def _window(
     pixels = cut_window(region, centre=scene_centre, side=side, scale=scale, angle=angle, level=level)
     pixels = symmetry.on_tensor(radiance(pixels))
     noise = abs(rng.normal(0, 0.008))
-    pixels = pixels + noise * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**31))))
+    pixels = pixels + noise * torch.randn(
+        pixels.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**31)))
+    )
 
     offset = local[:, :2] - centre
     cos, sin = math.cos(angle), math.sin(angle)
@@ -246,9 +250,7 @@ def _window(
     stride = 4 / model.input_upsample
     targets = window_targets(boxes, labels, side=side, stride=stride, n_classes=len(model.classes))
     size = np.searchsorted(np.asarray(model.size_edges_px), local[keep][:, 2:4].max(1, initial=0.0), side="right")
-    objects = np.column_stack(
-        [boxes[:, :2] / stride, size, np.full(len(boxes), level), boxes[:, 2:4] / stride]
-    )
+    objects = np.column_stack([boxes[:, :2] / stride, size, np.full(len(boxes), level), boxes[:, 2:4] / stride])
     corner = symmetry.on_boxes(np.array([[*centre, 0.0, 0.0, 0.0]]), side=float(side_px))[0, :2] - extent / 2
     place = torch.tensor([corner[1], corner[0], extent], dtype=torch.float32)
     return (

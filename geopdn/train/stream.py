@@ -46,7 +46,7 @@ class TrainingScenes:
         model, training = config.model, config.training
         for done, scene in enumerate(scenes):
             images = SceneImages(str(scene.path), config=model, region_px=training.region_px)
-            truth = read_labels(scene.labels, frame_of(images.source), names=model.classes, allow_empty=True)
+            truth = read_labels(scene.labels, frame_of(images.source), names=model.classes, upright=not model.has_heading, allow_empty=True)
             labels = SceneLabels(str(scene.labels), truth=truth, images=images)
             dataset = IntersectionDataset(images, labels, collate_fn=merge_samples)
             extent = dataset.bounds

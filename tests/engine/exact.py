@@ -40,9 +40,8 @@ class ExactNet(PatchDriveNet):
         grid = torch.zeros(1, self.config.grid, overview.shape[2] // 16, overview.shape[3] // 16)
         return GlobalFeatures(cells=bright, grid=grid), Saliency(rate=rate, dispersion=torch.ones_like(bright))
 
-    def find(
-        self, windows: Tensor, context: Tensor | None, *, min_score: float
-    ) -> tuple[PatchFeatures, Decoded]:
+    def find(self, windows: Tensor, context: Tensor | None, *, min_score: float) -> tuple[PatchFeatures, Decoded]:
+        del context, min_score
         index, boxes = [], []
         for i, image in enumerate(windows[:, 0].double().numpy()):
             labels, n = ndimage.label(image > 0.35)

@@ -22,7 +22,13 @@ TARGET = 12
 UTM = "EPSG:32631"
 CASES = {
     "north_up": (UTM, Affine(0.5, 0, 500000, 0, -0.5, 5000000), "uint8", 255, 0.5),
-    "rotated": (UTM, Affine.translation(500000, 5000000) @ Affine.rotation(20) @ Affine.scale(0.5, -0.5), "uint8", 255, 0.5),
+    "rotated": (
+        UTM,
+        Affine.translation(500000, 5000000) @ Affine.rotation(20) @ Affine.scale(0.5, -0.5),
+        "uint8",
+        255,
+        0.5,
+    ),
     "south_up": (UTM, Affine(0.5, 0, 500000, 0, 0.5, 4990000), "uint8", 255, 0.5),
     "non_square": (UTM, Affine(0.6, 0, 500000, 0, -0.45, 5000000), "uint8", 255, 0.5),
     "geographic": ("EPSG:4326", Affine(1e-4, 0, 2.0, 0, -1e-4, 45.0), "uint8", 255, 10.0),
@@ -85,8 +91,17 @@ def test_sparse_objects_are_found_without_reading_everything(tmp_path):
     image[700:712, 3000:3012] = image[720:732, 3040:3052] = 255
     image[3600:3612, 200:212] = 255
     with rasterio.open(
-        path, "w", driver="GTiff", count=1, height=4096, width=4096, dtype="uint8", tiled=True,
-        crs=UTM, transform=Affine(0.5, 0, 500000, 0, -0.5, 5000000), compress="deflate",
+        path,
+        "w",
+        driver="GTiff",
+        count=1,
+        height=4096,
+        width=4096,
+        dtype="uint8",
+        tiled=True,
+        crs=UTM,
+        transform=Affine(0.5, 0, 500000, 0, -0.5, 5000000),
+        compress="deflate",
     ) as out:
         out.write(image, 1)
     model = exact_model(exact_config(bands=("1",), high=255.0, pixel_size_m=0.5))

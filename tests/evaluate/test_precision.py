@@ -49,10 +49,9 @@ def all_matches(given: list[tuple[Truth, tuple]], *, iou: float) -> list[Matches
 ])  # fmt: skip
 def test_upright_ap_is_that_of_torchmetrics(seed: int, n_classes: int, iou: float, ignored: float) -> None:
     torch = pytest.importorskip("torch")
-    from torchmetrics.detection import MeanAveragePrecision
-
+    detection = pytest.importorskip("torchmetrics.detection")
     given = scenes(seed, n_classes=n_classes, ignored=ignored)
-    metric = MeanAveragePrecision(
+    metric = detection.MeanAveragePrecision(
         iou_thresholds=[iou],
         rec_thresholds=np.linspace(0, 1, 101).tolist(),
         max_detection_thresholds=[1, 100, 100_000],
