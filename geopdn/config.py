@@ -83,7 +83,7 @@ class ModelConfig(Strict):
         has_heading: whether boxes are oriented (False after training on axis-aligned labels).
         global_backbone: `dense-...`, `timm:NAME` or `torchgeo:NAME`.
         highres_backbone: likewise.
-        input_upsample: windows are enlarged by this factor inside the network (objects of a few pixels).
+        head_stride: window pixels per position of the detection head: 2 for objects of a few pixels, else 4.
         neck: channels of the feature pyramid of the high-resolution stream.
         grid: channels of the global grid.
         dim: embedding size of fusion and controller.
@@ -106,7 +106,7 @@ class ModelConfig(Strict):
     has_heading: bool = True
     global_backbone: str = "dense-global"
     highres_backbone: str = "dense-nano"
-    input_upsample: Literal[1, 2] = 1
+    head_stride: Literal[2, 4] = 4
     neck: Annotated[int, Field(ge=16, le=512)] = 64
     grid: Annotated[int, Field(ge=16, le=512)] = 64
     dim: Annotated[int, Field(ge=32, le=1024)] = 128

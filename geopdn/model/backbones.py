@@ -81,18 +81,18 @@ class DenseBackbone(nn.Module):
 class _FeatureBackbone(nn.Module):
     """A timm-style `features_only` network behind the `Backbone` protocol."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, finest: int) -> None:
         super().__init__()
         self.network = network
         feature_info = cast("_FeatureInfo", network.feature_info)
         reductions, channels = feature_info.reduction(), feature_info.channels()
-        keep = [i for i, stride in enumerate(reductions) if stride >= 4]
+        keep = [i for i, stride in enumerate(reductions) if stride >= finest]
         self.keep = keep
         self.strides = tuple(int(reductions[i]) for i in keep)
         self.channels = tuple(int(channels[i]) for i in keep)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """`[B, n_in, H, W]` -> the maps of stride 4 and more."""
+        """`[B, n_in, H, W]` -> the maps of the finest stride and coarser."""
         maps = self.network(x)
         return [maps[i] for i in self.keep]
 
@@ -102,30 +102,31 @@ class _FeatureInfo(Protocol):
     def channels(self) -> list[int]: ...
 
 
-_DENSE: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
-    # name: widths, depths, first stage returned
-    "dense-nano": ((16, 32, 80, 144, 208), (0, 1, 2, 2, 1), 1),
-    "dense-small": ((24, 48, 112, 192, 256), (0, 1, 2, 3, 2), 1),
-    "dense-global": ((24, 48, 96, 128), (0, 1, 2, 2), 1),
+_DENSE: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    # name: widths, depths of the stages of stride 2, 4, 8, ...
+    "dense-nano": ((16, 32, 80, 144, 208), (0, 1, 2, 2, 1)),
+    "dense-small": ((24, 48, 112, 192, 256), (0, 1, 2, 3, 2)),
+    "dense-global": ((24, 48, 96, 128), (0, 1, 2, 2)),
 }
 
 
-def make_backbone(name: str, *, n_in: int) -> nn.Module:
+def make_backbone(name: str, *, n_in: int, finest: int = 4) -> nn.Module:
     """Build a backbone by name, without pretrained weights (nothing is downloaded).
 
     Args:
         name: `dense-nano`, `dense-small`, `dense-global`, `timm:NAME` or `torchgeo:NAME`.
         n_in: input channels.
+        finest: stride of the finest map, 2 or 4.
 
     Returns:
-        A module that satisfies `Backbone`, its finest map of stride 4.
+        A module that satisfies `Backbone`.
 
     Raises:
-        ConfigError: unknown name, or a network without feature maps of stride 4 to 32.
+        ConfigError: unknown name, or a network without a map of the finest stride.
     """
     if name in _DENSE:
-        widths, depths, first = _DENSE[name]
-        return DenseBackbone(n_in, widths, depths, first=first)
+        widths, depths = _DENSE[name]
+        return DenseBackbone(n_in, widths, depths, first=finest.bit_length() - 2)
     library, _, model = name.partition(":")
     try:
         if library == "timm":
@@ -142,9 +143,9 @@ def make_backbone(name: str, *, n_in: int) -> nn.Module:
             )
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"backbone {name!r} cannot be built as a feature network: {error}") from error
-    backbone = _FeatureBackbone(network)
-    if not backbone.strides or backbone.strides[0] != 4:
-        raise ConfigError(f"backbone {name!r} has maps of strides {backbone.strides}, expected the finest to be 4")
+    backbone = _FeatureBackbone(network, finest=finest)
+    if not backbone.strides or backbone.strides[0] != finest:
+        raise ConfigError(f"backbone {name!r} has maps of strides {backbone.strides}, expected the finest: {finest}")
     return backbone
 
 

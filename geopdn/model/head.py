@@ -1,4 +1,4 @@
-"""The detection head: anchor-free, oriented boxes from the stride-4 map of a window."""
+"""The detection head: anchor-free, oriented boxes from the finest map of a window."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from torch.nn import functional as F
 
 from geopdn.model.backbones import conv_block
 
-HEAD_STRIDE = 4
 N_REGRESSION = 6  # dx, dy (cells), log length, log width (cells), cos 2t, sin 2t
 
 
 @dataclass(frozen=True, slots=True)
 class HeadMaps:
-    """Raw outputs of the head, one value a stride-4 position.
+    """Raw outputs of the head, one value a position of the window's finest map.
 
     Attributes:
         logits: `[n, classes, h, w]` score logits of an object's centre lying there.

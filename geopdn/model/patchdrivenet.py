@@ -14,7 +14,7 @@ from geopdn.config import ModelConfig, RadiometryConfig, WindowKind
 from geopdn.model.backbones import make_backbone
 from geopdn.model.controller import DriveAdvice, PatchDriveController, modulation, patch_statistics
 from geopdn.model.fusion import Fusion, TemporalFusion, sample_grid
-from geopdn.model.head import HEAD_STRIDE, Decoded, DetectionHead, HeadMaps, decode
+from geopdn.model.head import Decoded, DetectionHead, HeadMaps, decode
 from geopdn.model.saliency import PatchPriorities, Saliency, SaliencyHead
 from geopdn.model.select import Selected, select_windows
 from geopdn.model.streams import (
@@ -87,10 +87,9 @@ class PatchDriveNet(nn.Module):
         self.patch_priorities = PatchPriorities(n_kinds=len(config.kinds), n_sizes=config.n_size_classes)
         self.patch_drive_controller = PatchDriveController(dim=config.dim, grid=config.grid, hidden=config.hidden)
         self.highres_stream = HighResStream(
-            make_backbone(config.highres_backbone, n_in=n_bands),
+            make_backbone(config.highres_backbone, n_in=n_bands, finest=config.head_stride),
             neck=config.neck,
             dim=config.dim,
-            upsample=config.input_upsample,
         )
         self.fusion = Fusion(grid=config.grid, dim=config.dim, heads=config.heads)
         self.temporal = TemporalFusion(grid=config.grid, dim=config.dim, heads=config.heads)
@@ -107,9 +106,9 @@ class PatchDriveNet(nn.Module):
         return 16 << self.config.overview_level
 
     @property
-    def head_stride(self) -> float:
+    def head_stride(self) -> int:
         """Window tensor pixels per position of the head."""
-        return HEAD_STRIDE / self.config.input_upsample
+        return self.config.head_stride
 
     def look(self, overview: Tensor) -> tuple[GlobalFeatures, Saliency]:
         """Stages 1 and 2: overview `[B, 3C + 2, H, W]` -> global features and expected counts."""

@@ -105,7 +105,7 @@ class PatchFeatures:
     """What the high-resolution stream sees in a batch of windows.
 
     Attributes:
-        head: `[n, neck, s/4, s/4]` map that the detection head reads (stride 4 of the network's input).
+        head: `[n, neck, s/stride, s/stride]` map that the detection head reads.
         tokens: `[n, 16, dim]` a 4x4 summary for fusion.
         pooled: `[n, dim]` its mean, for the controller.
     """
@@ -119,16 +119,14 @@ class HighResStream(nn.Module):
     """Windows through the high-resolution backbone, batched.
 
     Args:
-        backbone: takes C bands, finest map of stride 4.
+        backbone: takes C bands; its finest map is the head's.
         neck: channels of the head's map.
         dim: embedding size of tokens.
-        upsample: windows are enlarged by this factor first, for objects of a few pixels.
     """
 
-    def __init__(self, backbone: nn.Module, *, neck: int, dim: int, upsample: int = 1) -> None:
+    def __init__(self, backbone: nn.Module, *, neck: int, dim: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.upsample = upsample
         maps: Backbone = backbone  # type: ignore[assignment]
         self.neck = Neck(maps.channels, neck)
         self.deep = conv_block(neck, neck)
@@ -137,8 +135,6 @@ class HighResStream(nn.Module):
 
     def forward(self, windows: Tensor) -> PatchFeatures:
         """`[n, C, s, s]`, s a multiple of 32 -> features."""
-        if self.upsample > 1:
-            windows = F.interpolate(windows, scale_factor=self.upsample, mode="bilinear", align_corners=False)
         maps = self.backbone(windows)
         summary = F.adaptive_avg_pool2d(maps[-1], 4).flatten(2).transpose(1, 2)  # [n, 16, channels]
         tokens = self.to_tokens(summary)

@@ -6,90 +6,21 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import rasterio
 import rasterio.shutil
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 
 from geopdn.errors import OutputError
 from geopdn.geometry.ground import pixel_to_map
 from geopdn.geometry.window import Size, Window
-
-Kind = Literal["airport", "harbour"]
+from geopdn.scene.simulation import Simulation, TrueObject
 
 TILE_PX = 512  # scenes are always rendered on this grid, so pixels depend on the seed alone
-
-
-@dataclass(frozen=True, slots=True)
-class Simulation:
-    """What to simulate; the same values give the same pixels.
-
-    Attributes:
-        kind: `airport` (uint8 red, green, blue) or `harbour` (uint16 reflectance x 10,000 of B04 B03 B02 B08 B11).
-        size: the scene in pixels.
-        seed: selects the scene.
-        n_objects: labelled objects in the scene, at least 0.
-        pixel_size_m: side of a pixel in metres; 0.5 m and 10 m are what the two kinds are drawn for.
-        epsg: code of the scene's system, a projected one in metres.
-        origin: map coordinates (x, y) of the scene's upper left corner.
-        clouds: share of the area under clouds, 0 to 0.9.
-        occupied_share: clusters (aprons' hulls, anchorages) take at most this share of the area.
-    """
-
-    kind: Kind
-    size: Size
-    seed: int = 0
-    n_objects: int = 50
-    pixel_size_m: float = 0.5
-    epsg: int = 32631
-    origin: tuple[float, float] = (431_000.0, 4_870_000.0)
-    clouds: float = 0.0
-    occupied_share: float = 0.05
-
-    @property
-    def transform(self) -> Affine:
-        """Pixel to map."""
-        return Affine(self.pixel_size_m, 0, self.origin[0], 0, -self.pixel_size_m, self.origin[1])
-
-
-@dataclass(frozen=True, slots=True)
-class TrueObject:
-    """One object of the truth, in pixels: centre, length and width, direction of bow or nose in radians (+x to +y)."""
-
-    label: str
-    x: float
-    y: float
-    length: float
-    width: float
-    direction: float
-
-    def corners(self) -> NDArray[np.float64]:
-        """Corners `[4, 2]`; the first edge runs along the length, from stern to bow."""
-        along = np.array([np.cos(self.direction), np.sin(self.direction)]) * self.length / 2
-        across = np.array([-np.sin(self.direction), np.cos(self.direction)]) * self.width / 2
-        centre = np.array([self.x, self.y])
-        points: NDArray[np.float64] = np.array(
-            [centre + a * along + b * across for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-        )
-        return points
-
-
-    def outline(self) -> NDArray[np.float64]:
-        """The object's hull `[n, 2]`: nose, wing tips and tail of an aircraft, the box of anything else."""
-        if self.label != "aircraft":
-            return self.corners()
-        along = np.array([np.cos(self.direction), np.sin(self.direction)]) * self.length / 2
-        across = np.array([-np.sin(self.direction), np.cos(self.direction)]) * self.width / 2
-        centre = np.array([self.x, self.y])
-        hull = ((1, 0.06), (1, -0.06), (-0.1, -1), (-0.3, -1), (-1, -0.38), (-1, 0.38), (-0.3, 1), (-0.1, 1))
-        points: NDArray[np.float64] = np.array([centre + a * along + b * across for a, b in hull])
-        return points
 
 
 class Renderer(Protocol):
@@ -147,8 +78,12 @@ def simulate(
     path, truth = Path(path), Path(truth)
     scene = renderer(simulation)
     try:
-        with tempfile.TemporaryDirectory(prefix=".simulate-", dir=path.parent) as folder:
-            plain, finished, labels = (Path(folder) / name for name in ("plain.tif", "scene.tif", "truth.gpkg"))
+        with (
+            tempfile.TemporaryDirectory(prefix=".simulate-", dir=path.parent) as folder,
+            tempfile.TemporaryDirectory(prefix=".simulate-", dir=truth.parent) as truth_folder,
+        ):
+            plain, finished = (Path(folder) / name for name in ("plain.tif", "scene.tif"))
+            labels = Path(truth_folder) / "truth.gpkg"
             with rasterio.Env(GDAL_CACHEMAX=64, GDAL_NUM_THREADS="2"):
                 _write_plain(simulation, scene, plain, progress)
                 rasterio.shutil.copy(
@@ -197,6 +132,7 @@ def _write_plain(
 
 def _write_truth(simulation: Simulation, objects: Sequence[TrueObject], path: Path) -> None:
     import geopandas
+    import pyogrio
 
     corners = [pixel_to_map(item.corners(), simulation.transform) for item in objects]
     step = [points[1] - points[0] for points in corners]
@@ -206,11 +142,15 @@ def _write_truth(simulation: Simulation, objects: Sequence[TrueObject], path: Pa
         "length_m": [round(item.length * simulation.pixel_size_m, 2) for item in objects],
         "heading_deg": [round(float(np.degrees(np.arctan2(x, y))) % 360, 2) for x, y in step],
     }
-    for layer, rings in (("labels", outlines), ("boxes", corners)):
-        geometry = [shapely.Polygon(np.round(points, 3)) for points in rings]
-        frame = geopandas.GeoDataFrame(table, geometry=geometry, crs=f"EPSG:{simulation.epsg}")
-        with rasterio.Env(OGR_CURRENT_DATE="2026-01-01T00:00:00.000Z"):
+    before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2026-01-01T00:00:00.000Z"})  # the same bytes every time
+    try:
+        for layer, rings in (("labels", outlines), ("boxes", corners)):
+            geometry = [shapely.Polygon(np.round(points, 3)) for points in rings]
+            frame = geopandas.GeoDataFrame(table, geometry=geometry, crs=f"EPSG:{simulation.epsg}")
             frame.to_file(path, layer=layer, driver="GPKG", engine="pyogrio", geometry_type="Polygon", VERSION="1.3")
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -225,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--objects", type=int, default=50)
     parser.add_argument("--clouds", type=float, default=0.0, help="share of the area under clouds")
     parser.add_argument("--occupied-share", type=float, default=0.05)
+    parser.add_argument("--reflectance-step", type=int, default=4, help="harbours: coarser values, smaller file")
     parser.add_argument("--epsg", type=int, default=32631)
     options = parser.parse_args(arguments)
     simulation = Simulation(
@@ -236,6 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epsg=options.epsg,
         clouds=options.clouds,
         occupied_share=options.occupied_share,
+        reflectance_step=options.reflectance_step,
     )
 
     def show(done: int, total: int) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from geopdn.scene.simulated_canvas import Frame, Shape, ellipse
+from geopdn.scene.simulated_canvas import Frame, Points, Shape, ellipse
 
 BODY = 7  # texture index of smooth man-made surfaces
 
@@ -137,7 +138,10 @@ def aircraft_shapes(aircraft: Aircraft, frame: Frame, rng: np.random.Generator, 
 
     fall = np.array([sun.x, sun.y]) * sun.reach / frame.pixel_size_m
     depth = 0.62
-    shapes = [Shape(frame.place(part) + fall * 0.105 * length, None, shade=depth) for part in (*wings, *tails, hull)]
+    shapes = [
+        Shape(frame.place(np.asarray(part, dtype=np.float64)) + fall * 0.105 * length, None, shade=depth)
+        for part in (*wings, *tails, hull)
+    ]
     base = frame.place([(-0.36 * length, 0), (-0.48 * length, 0)])
     shapes.append(Shape(np.concatenate([base, base[::-1] + fall * 0.27 * length]), None, shade=depth))
     for part in wings:
@@ -172,5 +176,5 @@ def _colour(values: np.ndarray) -> tuple[float, ...]:
     return tuple(float(value) for value in np.minimum(values, 262.0))
 
 
-def _lit(frame: Frame, points: object, colour: np.ndarray) -> Shape:
-    return Shape(frame.place(np.asarray(points, dtype=np.float64)), _colour(colour), BODY)
+def _lit(frame: Frame, points: Points | Sequence[tuple[float, float]], colour: np.ndarray) -> Shape:
+    return Shape(frame.place(points), _colour(colour), BODY)

@@ -55,12 +55,12 @@ class Palette:
             kinds = np.array(
                 [(240, 242, 238), (205, 207, 200), (170, 168, 158), (120, 128, 140), (90, 92, 92), (175, 120, 95)]
             )
-            pick = rng.choice(6, p=(0.26, 0.24, 0.22, 0.1, 0.1, 0.08))
+            pick = int(rng.choice(6, p=(0.26, 0.24, 0.22, 0.1, 0.1, 0.08)))
         else:
             kinds = np.array(
                 [(158, 112, 88), (136, 98, 80), (128, 122, 114), (95, 94, 92), (190, 182, 168), (215, 214, 208)]
             )
-            pick = rng.integers(6)
+            pick = int(rng.integers(6))
         colour: Colour = kinds[pick] * rng.uniform(0.88, 1.12)
         return colour
 

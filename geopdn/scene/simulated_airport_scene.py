@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,7 @@ from geopdn.scene.simulated_canvas import ShapeIndex, paint
 from geopdn.scene.simulated_clouds import Clouds
 from geopdn.scene.simulated_countryside import Countryside
 from geopdn.scene.simulated_noise import blur, fractal_noise, value_noise, white_noise
-
-if TYPE_CHECKING:
-    from geopdn.scene.simulate import Simulation, TrueObject
+from geopdn.scene.simulation import Simulation, TrueObject
 
 MARGIN_PX = 3  # reach of the blur
 
@@ -25,12 +23,10 @@ MARGIN_PX = 3  # reach of the blur
 class AirportScene:
     """uint8 red, green, blue at about 0.5 m: airports in sparse countryside."""
 
-    bands = ("red", "green", "blue")
+    bands: tuple[str, ...] = ("red", "green", "blue")
     scale = 1.0
 
     def __init__(self, simulation: Simulation) -> None:
-        from geopdn.scene.simulate import TrueObject
-
         rng = np.random.default_rng([simulation.seed, 1])
         self.profile: dict[str, Any] = {"COMPRESS": "JPEG", "QUALITY": 80, "OVERVIEW_QUALITY": 80}
         self._seed, self._pixel_size_m = simulation.seed, simulation.pixel_size_m

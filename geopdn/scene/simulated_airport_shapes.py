@@ -9,6 +9,7 @@ from geopdn.scene.simulated_airport import RUNWAY_V, TAXIWAY_V, Airport, Buildin
 from geopdn.scene.simulated_airport_colours import ASPHALT, CONCRETE, ROOF, ROUGH, Colour, Palette
 from geopdn.scene.simulated_canvas import Frame, Points, Shape, ellipse, swept
 
+HALF_PI = np.pi / 2
 WHITE, YELLOW = np.array([212.0, 212, 206]), np.array([186.0, 166, 92])
 
 
@@ -40,11 +41,13 @@ class AirportPainter:
         return self.shapes
 
     def fill(self, points: Points, colour: Colour, texture: int) -> None:
+        """A flat surface."""
         self.shapes.append(Shape(points, tuple(map(float, colour)), texture))
 
     def lines(
         self, frame: Frame, points: list[tuple[float, float]], *, width: float, colour: Colour, texture: int
     ) -> None:
+        """A line of some width, in metres of a frame."""
         for strip in frame.line(points, width=width):
             self.fill(strip, colour, texture)
 
@@ -197,7 +200,7 @@ class AirportPainter:
             return
         for _ in range(int(rng.integers(3, 22) if stand.taken else rng.integers(0, 12))):
             u, v = rng.uniform(-0.55, 0.62) * length, float(rng.choice([-1, 1])) * rng.uniform(0.1, 0.52) * span
-            car = place.at(u, v, turn=float(rng.choice([0, math_half_pi, rng.uniform(0, 3.1)])))
+            car = place.at(u, v, turn=float(rng.choice([0, HALF_PI, rng.uniform(0, 3.1)])))
             long = float(rng.choice([3.0, 4.5, 6.5, 10.0], p=(0.35, 0.35, 0.2, 0.1)))
             n_carts = int(rng.integers(2, 6)) if long == 3.0 and rng.random() < 0.3 else 1
             for k in range(n_carts):
@@ -256,6 +259,3 @@ class AirportPainter:
         step = (sun.x * sun.reach * scale, sun.y * sun.reach * scale)
         self.shapes.append(Shape(swept(outline, step), None, shade=0.6))
         self.fill(outline, colour, ROOF)
-
-
-math_half_pi = np.pi / 2

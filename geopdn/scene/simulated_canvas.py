@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ class Frame:
     def line(self, points: Sequence[tuple[float, float]], *, width: float) -> list[Points]:
         """Rectangles along a local polyline, joined by overlap."""
         strips = []
-        for (u0, v0), (u1, v1) in zip(points[:-1], points[1:], strict=True):
+        for (u0, v0), (u1, v1) in pairwise(points):
             length = math.hypot(u1 - u0, v1 - v0) or 1.0
             along_u, along_v = (u1 - u0) / length * width / 2, (v1 - v0) / length * width / 2
             u0, v0, u1, v1 = u0 - along_u, v0 - along_v, u1 + along_u, v1 + along_v  # noqa: PLW2901
@@ -131,13 +132,15 @@ def paint(shapes: Sequence[Shape], window: Window, *, n_bands: int, exact: bool)
             continue
         moving = shape.drift != (0.0, 0.0)
         for index, (drawing, value) in enumerate(zip(on_bands, shape.colour, strict=True)):
-            moved = np.rint(fine + np.multiply(shape.drift, SUPERSAMPLE * index)).ravel().tolist() if moving else outline
+            moved = (
+                np.rint(fine + np.multiply(shape.drift, SUPERSAMPLE * index)).ravel().tolist() if moving else outline
+            )
             drawing.polygon(moved, fill=float(value))
     reduced = [np.asarray(band.reduce(SUPERSAMPLE), np.float32) for band in bands]
     return Painted(
         colour=np.stack(reduced) if exact else np.ascontiguousarray(reduced[0].transpose(2, 0, 1)),
-        cover=np.asarray(cover.reduce(SUPERSAMPLE), np.float32) / 255,
-        light=1 - np.asarray(shade.reduce(SUPERSAMPLE), np.float32) / 255,
+        cover=np.asarray(cover.reduce(SUPERSAMPLE), np.float32) / np.float32(255),
+        light=np.float32(1) - np.asarray(shade.reduce(SUPERSAMPLE), np.float32) / np.float32(255),
         texture=np.asarray(texture),
     )
 

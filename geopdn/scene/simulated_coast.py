@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +19,8 @@ WATERS = np.array(
     np.float32,
 )  # fmt: skip
 FOREST, MEADOW, SOIL, ROOFS, BRIGHT, STREET = np.array(
-    [(320, 520, 330, 2500, 1250), (620, 820, 520, 3200, 1850), (1750, 1350, 950, 2450, 2900), (1950, 1480, 1130, 2300, 2500),
-     (3400, 3150, 2850, 3700, 3500), (950, 900, 850, 1250, 1400)],
+    [(320, 520, 330, 2500, 1250), (620, 820, 520, 3200, 1850), (1750, 1350, 950, 2450, 2900),
+     (1950, 1480, 1130, 2300, 2500), (3400, 3150, 2850, 3700, 3500), (950, 900, 850, 1250, 1400)],
     np.float32,
 )  # fmt: skip
 
@@ -47,15 +49,16 @@ class Coast:
         self._green = float(rng.uniform(-0.6, 0.6))
         self.grain = float(np.clip(rng.lognormal(1.6, 0.5), 2.0, 14.0))
 
-    def height(self, window: Window) -> Field:
-        """Height `[h, w]` in units of about a pixel: above 0 land, below 0 water."""
-        cols = np.arange(window.col, window.col_stop) + 0.5 - self._centre[0]
-        rows = np.arange(window.row, window.row_stop) + 0.5 - self._centre[1]
+    def height(self, window: Window, *, every: int = 1) -> Field:
+        """Height `[h, w]` in units of about a pixel: above 0 land, below 0 water; of every so many rows and columns."""
+        cols = np.arange(window.col, window.col_stop, every) + 0.5 - self._centre[0]
+        rows = np.arange(window.row, window.row_stop, every) + 0.5 - self._centre[1]
         slope = cols[None, :] * self.inland[0] + rows[:, None] * self.inland[1] - self._shift
-        rough = fractal_noise(window, spacing=self._reach, octaves=7, seed=self._seed + 1, gain=0.5)
-        land = slope.astype(np.float32) + np.float32(0.3 * self._reach) * rough
-        isle = fractal_noise(window, spacing=self._reach * 0.2, octaves=4, seed=self._seed + 20) - np.float32(self._island)
-        out: Field = np.maximum(land, isle * np.float32(20))
+        reach, seed = self._reach, self._seed
+        rough = fractal_noise(window, spacing=reach, octaves=7, seed=seed + 1, every=every)
+        land = slope.astype(np.float32) + np.float32(0.3 * reach) * rough
+        isle = fractal_noise(window, spacing=reach * 0.2, octaves=4, seed=seed + 20, every=every)
+        out: Field = np.maximum(land, (isle - np.float32(self._island)) * np.float32(20))
         return out
 
     def surface(self, window: Window) -> tuple[Spectra, Field]:
@@ -70,9 +73,13 @@ class Coast:
     def water(self, window: Window, height: Field) -> Spectra:
         """Open water with currents, plumes, glint and a lighter edge."""
         slow = fractal_noise(window, spacing=self._reach * 0.7, octaves=4, seed=self._seed + 31)
-        swell = value_noise(window, spacing=(3.1, 9.0), seed=self._seed + 35) + value_noise(window, spacing=(9.0, 4.3), seed=self._seed + 36)
+        swell = value_noise(window, spacing=(3.1, 9.0), seed=self._seed + 35) + value_noise(
+            window, spacing=(9.0, 4.3), seed=self._seed + 36
+        )
         edge = np.exp(np.minimum(height, 0) / np.float32(14))
-        plume = np.clip(fractal_noise(window, spacing=self._reach * 0.5, octaves=6, seed=self._seed + 33, gain=0.6) - 0.9, 0, 1.5)
+        plume = np.clip(
+            fractal_noise(window, spacing=self._reach * 0.5, octaves=6, seed=self._seed + 33, gain=0.6) - 0.9, 0, 1.5
+        )
         silt = (plume * np.float32(0.3) + edge * np.float32(0.6)) * np.float32(self._turbid)
         colour = self._water[:, None, None] * (1 + np.float32(0.06) * slow + np.float32(0.015) * swell)
         colour += np.array([150, 210, 120, 60, 15], np.float32)[:, None, None] * silt
@@ -87,10 +94,15 @@ class Coast:
         town = _soft(fractal_noise(window, spacing=self._reach * 0.5, octaves=4, seed=s + 41) + 0.8, 1.6)
         wood = _soft(fractal_noise(window, spacing=60, octaves=5, seed=s + 43) + self._green, 2.5)
         bare = _soft(fractal_noise(window, spacing=25, octaves=4, seed=s + 45) - 1.3, 3.0)
-        house = value_noise(window, spacing=(2.3, 2.9), seed=s + 47) + np.float32(0.5) * value_noise(window, spacing=1.7, seed=s + 48)
+        house = value_noise(window, spacing=(2.3, 2.9), seed=s + 47) + np.float32(0.5) * value_noise(
+            window, spacing=1.7, seed=s + 48
+        )
         roof = _soft(value_noise(window, spacing=4.1, seed=s + 49) * 2 + house, 2.0)
         bright = _soft(house * 2.2 + value_noise(window, spacing=13, seed=s + 50) * 1.5 - 2.3, 3.0)
-        road = np.minimum(np.abs(value_noise(window, spacing=31, seed=s + 51)), np.abs(value_noise(window, spacing=67, seed=s + 52)) * 1.4)
+        road = np.minimum(
+            np.abs(value_noise(window, spacing=31, seed=s + 51)),
+            np.abs(value_noise(window, spacing=67, seed=s + 52)) * 1.4,
+        )
         street = np.clip(1 - road / np.float32(0.045), 0, 1)
         green = _mix(MEADOW, FOREST, wood)
         green = green + (SOIL[:, None, None] - green) * bare
@@ -100,13 +112,18 @@ class Coast:
         built = built + (green - built) * garden
         ground = green + (built - green) * town
         ground = ground + (STREET[:, None, None] - ground) * street * np.float32(0.7)
-        relief = 1 + (np.float32(0.08) + np.float32(0.26) * town) * house + np.float32(0.08) * value_noise(window, spacing=17, seed=s + 54)
+        relief = (
+            1
+            + (np.float32(0.08) + np.float32(0.26) * town) * house
+            + np.float32(0.08) * value_noise(window, spacing=17, seed=s + 54)
+        )
         out: Spectra = ground * relief
         return out
 
 
-def _soft(field: Field, steepness: float) -> Field:
-    out: Field = np.clip(field * np.float32(steepness / 2) + np.float32(0.5), 0, 1)
+def _soft(field: NDArray[np.floating[Any]], steepness: float) -> Field:
+    """A step from 0 to 1 around 0."""
+    out: Field = np.clip(field.astype(np.float32, copy=False) * np.float32(steepness / 2) + np.float32(0.5), 0, 1)
     return out
 
 

@@ -7,11 +7,12 @@ seed, so a tile knows its ground without knowing the rest of the scene.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from geopdn.geometry.window import Window
-from geopdn.scene.simulated_airport_colours import ASPHALT, CROP, FOREST, ROOF, ROUGH, SOIL, WATER, Palette
+from geopdn.scene.simulated_airport_colours import ASPHALT, FOREST, ROOF, ROUGH, SOIL, WATER, Palette
 from geopdn.scene.simulated_canvas import Points, Shape, ShapeIndex, swept
 from geopdn.scene.simulated_noise import hashed
 
@@ -53,7 +54,7 @@ class Countryside:
         kind = kinds[int(rng.choice(len(kinds), p=chances))]
         ground: list[Shape] = []
         upright: list[Shape] = []
-        patch = _Patch(corners, self._palette, self._pixel_size_m, rng, ground, upright)
+        patch = _Patch(corners, self._palette, pixel_size_m=self._pixel_size_m, rng=rng, ground=ground, upright=upright)
         getattr(patch, kind)()
         roads = []
         for other in (1, 3):
@@ -75,6 +76,7 @@ class _Patch:
         self,
         corners: Points,
         palette: Palette,
+        *,
         pixel_size_m: float,
         rng: np.random.Generator,
         ground: list[Shape],
@@ -101,8 +103,8 @@ class _Patch:
 
     def fields(self) -> None:
         rows, cols = self.cuts(int(self.rng.integers(1, 4))), self.cuts(int(self.rng.integers(1, 6)))
-        for t0, t1 in zip(rows[:-1], rows[1:], strict=True):
-            for s0, s1 in zip(cols[:-1], cols[1:], strict=True):
+        for t0, t1 in pairwise(rows):
+            for s0, s1 in pairwise(cols):
                 self.field(s0, t0, s1, t1)
 
     def field(self, s0: float, t0: float, s1: float, t1: float) -> None:
@@ -163,8 +165,8 @@ class _Patch:
     def works(self) -> None:
         self.fill(self.corners, self.palette.concrete * self.rng.uniform(0.8, 1.1), ASPHALT)
         rows, cols = self.cuts(int(self.rng.integers(2, 4))), self.cuts(int(self.rng.integers(2, 4)))
-        for t0, t1 in zip(rows[:-1], rows[1:], strict=True):
-            for s0, s1 in zip(cols[:-1], cols[1:], strict=True):
+        for t0, t1 in pairwise(rows):
+            for s0, s1 in pairwise(cols):
                 spot = self.at((s0 + s1) / 2, (t0 + t1) / 2)
                 if self.rng.random() < 0.75:
                     self.house(
@@ -217,4 +219,3 @@ def _strip(start: Points, stop: Points, width: float, colour: np.ndarray, textur
     across = np.array([-step[1], step[0]]) / (np.hypot(*step) or 1.0) * width / 2
     points = np.array([start + across, stop + across, stop - across, start - across])
     return Shape(points, tuple(map(float, colour)), texture)
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,29 +14,28 @@ from geopdn.scene.simulated_coast import Coast
 from geopdn.scene.simulated_noise import blur, value_noise, white_noise
 from geopdn.scene.simulated_port import lay_out
 from geopdn.scene.simulated_vessels import vessel_shapes, wake_shapes
-
-if TYPE_CHECKING:
-    from geopdn.scene.simulate import Simulation, TrueObject
+from geopdn.scene.simulation import Simulation, TrueObject
 
 MARGIN_PX = 6  # reach of both blurs
 _FOAM = np.array([1900, 2050, 2100, 1500, 500], np.float32)[:, None, None]
 _GRAIN = (0.85, 0.95, 1.1, 0.75, 0.3)  # of the bands, relative to the scene's
-_STEP = 4  # reflectances come in steps of 4
 
 
 class HarbourScene:
     """uint16 reflectance x 10,000 of B04 B03 B02 B08 B11 at 10 m: a coast with ports, anchorages and open sea."""
 
-    bands = ("B04", "B03", "B02", "B08", "B11")
+    bands: tuple[str, ...] = ("B04", "B03", "B02", "B08", "B11")
     scale = 0.0001
 
     def __init__(self, simulation: Simulation) -> None:
-        from geopdn.scene.simulate import TrueObject
-
         self.profile: dict[str, Any] = {"COMPRESS": "ZSTD", "LEVEL": 18, "PREDICTOR": "YES"}
-        self._seed = simulation.seed
-        self._coast = Coast(simulation.size, seed=simulation.seed * 17 + 3, rng=np.random.default_rng([simulation.seed, 3]))
-        self._clouds = Clouds(simulation.size, share=simulation.clouds, seed=simulation.seed, spacing=180, shadow=(22, 30))
+        self._seed, self._step = simulation.seed, simulation.reflectance_step
+        self._coast = Coast(
+            simulation.size, seed=simulation.seed * 17 + 3, rng=np.random.default_rng([simulation.seed, 3])
+        )
+        self._clouds = Clouds(
+            simulation.size, share=simulation.clouds, seed=simulation.seed, spacing=180, shadow=(22, 30)
+        )
         harbour = lay_out(
             simulation.size,
             self._coast,
@@ -84,8 +83,9 @@ class HarbourScene:
         for index, band in enumerate(bands):
             noise = white_noise(window, seed=self._seed * 13 + 91 + index) * np.float32(_GRAIN[index])
             bands[index] = band * (1 + np.float32(0.006) * noise) + grain * noise
-        pixels = np.rint(np.stack(bands) / _STEP) * _STEP
-        return np.clip(pixels, 0, 10_000).astype(np.uint16)
+        pixels = np.rint(np.stack(bands) / self._step) * self._step
+        out: NDArray[np.uint16] = np.clip(pixels, 0, 10_000).astype(np.uint16)
+        return out
 
     @staticmethod
     def _cut(band: NDArray[np.float32], wide: Window, window: Window, lost: int) -> NDArray[np.float32]:

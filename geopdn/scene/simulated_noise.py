@@ -26,51 +26,54 @@ def hashed(rows: NDArray[np.int64], cols: NDArray[np.int64], seed: int) -> NDArr
     return mixed
 
 
-def value_noise(window: Window, *, spacing: tuple[float, float] | float, seed: int) -> Field:
+def value_noise(window: Window, *, spacing: tuple[float, float] | float, seed: int, every: int = 1) -> Field:
     """Smooth noise in [-1, 1] (standard deviation about 0.37) on the pixels of a window.
 
     Args:
         window: pixels to fill; may reach outside the scene.
         spacing: distance of the lattice's knots in pixels, or (along rows, along columns).
         seed: selects the noise field.
+        every: take only every so many rows and columns, from the window's first on.
 
     Returns:
-        `[height, width]`; a pixel's value does not depend on the window it is read in.
+        `[height, width]` where `every` is 1; a pixel's value does not depend on the window it is read in.
     """
     per_row, per_col = spacing if isinstance(spacing, tuple) else (spacing, spacing)
-    row_knot, row_weight = _knots(window.row, window.height, per_row, seed)
-    col_knot, col_weight = _knots(window.col, window.width, per_col, seed + 1)
-    knot_rows = np.arange(row_knot[0], row_knot[-1] + 2)[:, None]
-    knot_cols = np.arange(col_knot[0], col_knot[-1] + 2)[None, :]
-    lattice = hashed(knot_rows, knot_cols, seed).astype(np.float32) * np.float32(2.0**-31) - np.float32(1)
-    left = col_knot - col_knot[0]
+    row_knot, row_weight = _knots(np.arange(window.row, window.row_stop, every), per_row, seed)
+    col_knot, col_weight = _knots(np.arange(window.col, window.col_stop, every), per_col, seed + 1)
+    knot_rows = np.unique([row_knot, row_knot + 1])  # those that are needed, ascending
+    knot_cols = np.unique([col_knot, col_knot + 1])
+    lattice = hashed(knot_rows[:, None], knot_cols[None, :], seed).astype(np.float32) * np.float32(
+        2.0**-31
+    ) - np.float32(1)
+    left = np.searchsorted(knot_cols, col_knot)
     across = lattice[:, left] + (lattice[:, left + 1] - lattice[:, left]) * col_weight  # [knots, width]
-    top = row_knot - row_knot[0]
+    top = np.searchsorted(knot_rows, row_knot)
     upper = across[top]
     out: Field = upper + (across[top + 1] - upper) * row_weight[:, None]
     return out
 
 
-def _knots(start: int, count: int, spacing: float, seed: int) -> tuple[NDArray[np.int64], Field]:
-    """Lower knot and smooth weight of the upper one, for `count` pixel centres from `start`."""
+def _knots(pixels: NDArray[np.int64], spacing: float, seed: int) -> tuple[NDArray[np.int64], Field]:
+    """Lower knot and smooth weight of the upper one, at the centres of pixels."""
     shift = (seed * 0.6180339887) % 1.0 * 64
-    position = (np.arange(start, start + count) + 0.5) / spacing + shift
+    position = (pixels + 0.5) / spacing + shift
     knot = np.floor(position)
     part = position - knot
     return knot.astype(np.int64), (part * part * (3 - 2 * part)).astype(np.float32)
 
 
-def fractal_noise(window: Window, *, spacing: float, octaves: int, seed: int, gain: float = 0.5) -> Field:
+def fractal_noise(
+    window: Window, *, spacing: float, octaves: int, seed: int, gain: float = 0.5, every: int = 1
+) -> Field:
     """Sum of octaves of value noise from coarse (`spacing` pixels) to fine, scaled to about unit deviation."""
-    total = np.zeros((window.height, window.width), np.float32)
-    power = 0.0
-    for octave in range(octaves):
-        weight = gain**octave
-        total += np.float32(weight) * value_noise(
-            window, spacing=spacing / _OCTAVE_RATIO**octave, seed=seed + 101 * octave
-        )
-        power += weight**2
-    out: Field = total * np.float32(1 / (0.37 * power**0.5))
+    weights = [gain**octave for octave in range(octaves)]
+    total = np.float32(0) + sum(
+        np.float32(weight)
+        * value_noise(window, spacing=spacing / _OCTAVE_RATIO**octave, seed=seed + 101 * octave, every=every)
+        for octave, weight in enumerate(weights)
+    )
+    out: Field = total * np.float32(1 / (0.37 * sum(weight**2 for weight in weights) ** 0.5))
     return out
 
 
@@ -86,7 +89,7 @@ def white_noise(window: Window, *, seed: int) -> Field:
 
 
 def blur(image: Field, *, sigma: float, margin: int) -> Field:
-    """Gaussian blur over the last two axes, which lose `margin` pixels (at least `3 sigma` to be exact) on each side."""
+    """Gaussian blur over the last two axes, which lose `margin` pixels (3 sigma or more to be exact) at both ends."""
     offsets = np.arange(-margin, margin + 1)
     kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = (kernel / kernel.sum()).astype(np.float32)

@@ -64,9 +64,10 @@ def lay_out(
     builder.sail(n_vessels - len(builder.harbour.vessels), area_px=budget)
     builder.clutter(2 + n_vessels // 2)
     if len(builder.harbour.vessels) < n_vessels:
+        found = len(builder.harbour.vessels)
         raise ConfigError(
-            f"only {len(builder.harbour.vessels)} of {n_vessels} vessels found a place in {size.width} x {size.height} px of "
-            f"{pixel_size_m} m within {occupied_share:.1%} of the area: ask for fewer, a larger scene or a larger share"
+            f"only {found} of {n_vessels} vessels found a place in {size.width} x {size.height} px "
+            f"of {pixel_size_m} m within {occupied_share:.1%} of the area: ask for fewer, a larger scene or share"
         )
     return builder.harbour
 
@@ -81,15 +82,8 @@ class _Builder:
         self.berths: list[_Berth] = []
         self.solid: list[shapely.Geometry] = []
         self.taken: list[shapely.Geometry] = []
-        self.step = max(1, min(size.height, size.width) // 220)
-        self.height = self._coarse()
-
-    def _coarse(self) -> np.ndarray:
-        """Heights on a coarse grid, row by row so that the whole scene is never in memory."""
-        rows = []
-        for row in range(0, self.size.height, self.step):
-            rows.append(self.coast.height(Window(row, 0, 1, self.size.width))[0, :: self.step])
-        return np.stack(rows)
+        self.step = max(2, min(size.height, size.width) // 220)
+        self.height = coast.height(Window(0, 0, size.height, size.width), every=self.step)  # a coarse grid of heights
 
     def _height(self, x: float, y: float) -> float:
         return float(self.coast.height(Window(int(y), int(x), 1, 1))[0, 0])
@@ -104,25 +98,11 @@ class _Builder:
 
     def port(self) -> None:
         """A terminal on a random stretch of coast, built out into the water."""
-        rng, m = self.rng, self.size
-        edge = (self.height[:, :-1] > 0) != (self.height[:, 1:] > 0)
-        spots = np.argwhere(edge) * self.step
-        inside = (spots[:, 0] > 0.08 * m.height) & (spots[:, 0] < 0.92 * m.height) & (spots[:, 1] > 0.08 * m.width) & (spots[:, 1] < 0.92 * m.width)
-        spots = spots[inside]
-        for row, col in rng.permutation(spots)[:40].tolist():
-            reach = 24
-            down = self._height(col, row + reach) - self._height(col, row - reach)
-            right = self._height(col + reach, row) - self._height(col - reach, row)
-            seaward = math.atan2(-down, -right)
-            far_x, far_y = 36 * math.cos(seaward), 36 * math.sin(seaward)
-            apart = all(shape.distance(shapely.Point(col, row)) > 60 for shape in self.solid)
-            if apart and self._height(col - far_x, row - far_y) > 0 > self._height(col + far_x, row + far_y):
-                break
-        else:
+        rng = self.rng
+        frame = self._shore()
+        if frame is None:
             return
-        turn = seaward - math.pi / 2 + float(rng.normal(0, 0.12))
-        frame = Frame(float(col), float(row), turn, self.pixel_size_m)  # +v to sea
-        room = min(m.height, m.width) * self.pixel_size_m
+        room = min(self.size.height, self.size.width) * self.pixel_size_m
         half = float(np.clip(rng.uniform(350, 800), 60, room * 0.16))
         out = float(np.clip(rng.uniform(80, 280), 20, room * 0.06))
         self.build(frame.box(-half, -0.35 * half, half, out), PAVED * rng.uniform(0.75, 1.2))
@@ -130,9 +110,40 @@ class _Builder:
         self._edge(frame, (-half, out), (half, out))
         self._edge(frame, (half, out), (half, -0.1 * half))
         self._edge(frame, (-half, -0.1 * half), (-half, out))
+        self._piers(frame, half, out, longest=room * 0.12)
+        if rng.random() < 0.8:  # breakwater
+            far = out + float(np.clip(rng.uniform(450, 1000), 60, room * 0.2))
+            start = half * rng.uniform(0.7, 1.2) * float(rng.choice([-1, 1]))
+            end = (-start * 0.5, far * rng.uniform(0.95, 1.15))
+            points = [(start * 1.15, out * 0.3), (start * 1.1, far * 0.7), (start * 0.7, far), end]
+            for strip in frame.line(points, width=rng.uniform(12, 28)):
+                self.build(strip, STONE * rng.uniform(0.7, 1.3))
+        if rng.random() < 0.6:
+            self._marina(frame, half + rng.uniform(60, 150), out * 0.2)
+
+    def _shore(self) -> Frame | None:
+        """A place on the coast, away from other ports: +u along the shore, +v to sea."""
+        rng, height, width = self.rng, self.size.height, self.size.width
+        edge = (self.height[:, :-1] > 0) != (self.height[:, 1:] > 0)
+        spots = np.argwhere(edge) * self.step
+        share = spots / (height, width)
+        for row, col in rng.permutation(spots[((share > 0.08) & (share < 0.92)).all(1)])[:40].tolist():
+            reach = 24
+            down = self._height(col, row + reach) - self._height(col, row - reach)
+            right = self._height(col + reach, row) - self._height(col - reach, row)
+            seaward = math.atan2(-down, -right)
+            far_x, far_y = 36 * math.cos(seaward), 36 * math.sin(seaward)
+            apart = all(shapely.distance(shape, shapely.Point(col, row)) > 60 for shape in self.solid)
+            if apart and self._height(col - far_x, row - far_y) > 0 > self._height(col + far_x, row + far_y):
+                turn = seaward - math.pi / 2 + float(rng.normal(0, 0.12))
+                return Frame(float(col), float(row), turn, self.pixel_size_m)
+        return None
+
+    def _piers(self, frame: Frame, half: float, out: float, *, longest: float) -> None:
+        rng = self.rng
         place = -half + rng.uniform(20, 120)
         while place < half - 90:
-            width, long = rng.uniform(25, 150), float(np.clip(rng.uniform(140, 600), 40, room * 0.12))
+            width, long = rng.uniform(25, 150), float(np.clip(rng.uniform(140, 600), 40, longest))
             if rng.random() < 0.65 and place + width < half:
                 self.build(frame.box(place, out - 5, place + width, out + long), PAVED * rng.uniform(0.7, 1.25))
                 if width > 60:
@@ -140,20 +151,15 @@ class _Builder:
                 self._edge(frame, (place + width, out + long), (place + width, out + 20))
                 self._edge(frame, (place, out + 20), (place, out + long))
             place += width + rng.uniform(110, 330)
-        if rng.random() < 0.8:  # breakwater
-            far = out + float(np.clip(rng.uniform(450, 1000), 60, room * 0.2))
-            start = half * rng.uniform(0.7, 1.2) * float(rng.choice([-1, 1]))
-            points = [(start * 1.15, out * 0.3), (start * 1.1, far * 0.7), (start * 0.7, far), (-start * 0.5, far * rng.uniform(0.95, 1.15))]
-            for strip in frame.line(points, width=rng.uniform(12, 28)):
-                self.build(strip, STONE * rng.uniform(0.7, 1.3))
-        if rng.random() < 0.6:  # marina: floating piers with small boats
-            u, v = half + rng.uniform(60, 150), out * 0.2
-            for k in range(int(rng.integers(3, 7))):
-                self.build(frame.box(u + k * 42, v, u + k * 42 + 4, v + 150), PAVED * 0.8)
-                for berth in np.arange(v + 6, v + 148, 8):
-                    for side in (-8, 12):
-                        if rng.random() < 0.75:
-                            self._boat(frame.at(u + k * 42 + side, float(berth), turn=0.0), 9, 3.4)
+
+    def _marina(self, frame: Frame, u: float, v: float) -> None:
+        """Floating piers with small boats."""
+        for k in range(int(self.rng.integers(3, 7))):
+            self.build(frame.box(u + k * 42, v, u + k * 42 + 4, v + 150), PAVED * 0.8)
+            for berth in np.arange(v + 6, v + 148, 8):
+                for side in (-8, 12):
+                    if self.rng.random() < 0.75:
+                        self._boat(frame.at(u + k * 42 + side, float(berth)), 9, 3.4)
 
     def _edge(self, frame: Frame, start: tuple[float, float], end: tuple[float, float]) -> None:
         """A berth along an edge: its frame's +u runs along it, water lies towards +v."""
@@ -195,7 +201,9 @@ class _Builder:
         body = shapely.Polygon(outline)
         if any(body.intersects(other) for other in (*self.solid, *self.taken)):
             return False
-        (left, top), (right, bottom) = (np.floor(edge).astype(int).tolist() for edge in (outline.min(0), outline.max(0)))
+        (left, top), (right, bottom) = (
+            np.floor(edge).astype(int).tolist() for edge in (outline.min(0), outline.max(0))
+        )
         around = Window(top, left, bottom - top + 1, right - left + 1)
         corners = vessel.outline()
         probes = np.floor([*corners, corners.mean(0), *((corners + np.roll(corners, 1, 0)) / 2)]).astype(int)
@@ -266,7 +274,10 @@ class _Builder:
                 self.fill(ellipse(frame, 0, 0, radius_u=2.5, radius_v=2.5, n_points=8), BRIGHT * 0.6)
             else:
                 long = rng.uniform(8, 45)
-                self.fill(ellipse(frame, 0, 0, radius_u=long, radius_v=long * rng.uniform(0.3, 0.9), n_points=10), STONE * rng.uniform(0.4, 1.0))
+                self.fill(
+                    ellipse(frame, 0, 0, radius_u=long, radius_v=long * rng.uniform(0.3, 0.9), n_points=10),
+                    STONE * rng.uniform(0.4, 1.0),
+                )
 
     def _boat(self, frame: Frame, length: float, width: float, *, moving: bool = False) -> None:
         boat = Vessel("boat", length, width, frame, moving)

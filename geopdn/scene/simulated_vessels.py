@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geopdn.scene.simulated_canvas import Frame, Points, Shape
 
 HULL = 7  # texture index: no noise of its own
 
 Spectrum = tuple[float, float, float, float, float]  # B04 B03 B02 B08 B11
+Paint = Callable[[Points, NDArray[np.float64]], None]
 
 WHITE: Spectrum = (3900, 3750, 3600, 3800, 2500)
 DECKS: dict[str, tuple[Spectrum, ...]] = {
@@ -22,10 +25,18 @@ DECKS: dict[str, tuple[Spectrum, ...]] = {
     "boat": ((2600, 2500, 2450, 2500, 1500), (1500, 1500, 1500, 1500, 900)),
 }
 CONTAINERS: tuple[Spectrum, ...] = (
-    (2300, 800, 650, 2300, 2000), (750, 950, 1600, 1300, 1200), (2700, 2600, 2450, 2800, 2300), (2300, 1300, 600, 2500, 2200),
-    (800, 1150, 850, 1400, 1300), (600, 580, 600, 700, 700), (1500, 1400, 1300, 1700, 1600),
+    (2300, 800, 650, 2300, 2000), (750, 950, 1600, 1300, 1200), (2700, 2600, 2450, 2800, 2300),
+    (2300, 1300, 600, 2500, 2200), (800, 1150, 850, 1400, 1300), (600, 580, 600, 700, 700),
+    (1500, 1400, 1300, 1700, 1600),
 )  # fmt: skip
-LENGTHS_M = {"container": (140, 350), "bulk": (110, 300), "tanker": (90, 330), "ferry": (60, 300), "service": (30, 95), "boat": (8, 24)}
+LENGTHS_M = {
+    "container": (140, 350),
+    "bulk": (110, 300),
+    "tanker": (90, 330),
+    "ferry": (60, 300),
+    "service": (30, 95),
+    "boat": (8, 24),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +79,12 @@ def wake_shapes(vessel: Vessel, rng: np.random.Generator) -> list[Shape]:
         shapes.append(Shape(points, None, shade=foam))
     if rng.random() < 0.5:  # bow waves
         for side in (-1, 1):
-            points = [(length * 0.5, 0), (-length * 0.6, side * length * 0.3), (-length * 0.6, side * (length * 0.3 + 6))]
-            shapes.append(Shape(vessel.frame.place(points), None, shade=strength * 0.35))
+            trail = [
+                (length * 0.5, 0),
+                (-length * 0.6, side * length * 0.3),
+                (-length * 0.6, side * (length * 0.3 + 6)),
+            ]
+            shapes.append(Shape(vessel.frame.place(trail), None, shade=strength * 0.35))
     return shapes
 
 
@@ -83,7 +98,7 @@ def vessel_shapes(vessel: Vessel, rng: np.random.Generator) -> list[Shape]:
         step = rng.uniform(0.03, 0.14)
         drift = (float(step * np.cos(frame.angle)), float(step * np.sin(frame.angle)))
 
-    def add(points: Points, colour: np.ndarray) -> None:
+    def add(points: Points, colour: NDArray[np.float64]) -> None:
         shapes.append(Shape(points, tuple(map(float, colour)), HULL, drift=drift))
 
     shapes: list[Shape] = []
@@ -92,6 +107,16 @@ def vessel_shapes(vessel: Vessel, rng: np.random.Generator) -> list[Shape]:
     hull += [(u, -v) for u, v in hull[-2::-1]]
     add(frame.place(hull), deck)
     house_length = max(0.09 * vessel.length_m, 5.0)
+    _cargo(vessel, deck, rng, add)
+    if vessel.kind != "boat":
+        stern = -half * 0.9 if rng.random() < 0.85 else half * 0.3
+        add(frame.box(stern, -beam * 0.85, stern + house_length, beam * 0.85), np.array(WHITE) * rng.uniform(0.5, 1.1))
+    return shapes
+
+
+def _cargo(vessel: Vessel, deck: NDArray[np.float64], rng: np.random.Generator, add: Paint) -> None:
+    """What stands on the deck: stacks of containers, hatches, a ferry's upper deck."""
+    frame, half, beam = vessel.frame, vessel.length_m / 2, vessel.width_m / 2
     if vessel.kind == "container":
         bay = 14.5
         for u in np.arange(-half * 0.55, half * 0.8, bay):
@@ -106,7 +131,3 @@ def vessel_shapes(vessel: Vessel, rng: np.random.Generator) -> list[Shape]:
             add(frame.box(u, -beam * 0.6, u + hatch * 0.6, beam * 0.6), tone)
     elif vessel.kind == "ferry":
         add(frame.box(-half * 0.8, -beam * 0.7, half * 0.6, beam * 0.7), np.array(WHITE) * rng.uniform(0.8, 1.25))
-    if vessel.kind != "boat":
-        stern = -half * 0.9 if rng.random() < 0.85 else half * 0.3
-        add(frame.box(stern, -beam * 0.85, stern + house_length, beam * 0.85), np.array(WHITE) * rng.uniform(0.5, 1.1))
-    return shapes

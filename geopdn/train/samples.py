@@ -247,7 +247,7 @@ def _window(
     keep = ((boxes[:, :2] >= 0) & (boxes[:, :2] < side)).all(1)
     boxes, labels = boxes[keep], region.labels[keep]
     boxes = obb.normalise(boxes) if model.has_heading else sides_along_axes(boxes)
-    stride = 4 / model.input_upsample
+    stride = model.head_stride
     targets = window_targets(boxes, labels, side=side, stride=stride, n_classes=len(model.classes))
     size = np.searchsorted(np.asarray(model.size_edges_px), local[keep][:, 2:4].max(1, initial=0.0), side="right")
     objects = np.column_stack([boxes[:, :2] / stride, size, np.full(len(boxes), level), boxes[:, 2:4] / stride])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -48,7 +50,8 @@ class TrainingScenes:
             images = SceneImages(str(scene.path), config=model, region_px=training.region_px)
             truth = read_labels(scene.labels, frame_of(images.source), names=model.classes, upright=not model.has_heading, allow_empty=True)
             labels = SceneLabels(str(scene.labels), truth=truth, images=images)
-            dataset = IntersectionDataset(images, labels, collate_fn=merge_samples)
+            with contextlib.redirect_stdout(io.StringIO()):  # torchgeo prints what it converts
+                dataset = IntersectionDataset(images, labels, collate_fn=merge_samples)
             extent = dataset.bounds
             side = training.region_px * (extent[0].stop - extent[0].start) / images.source.size.width
             self.samplers.append(

@@ -151,7 +151,7 @@ def test_a_small_scene_is_looked_at_whole(cli, exact, plant, tmp_path, refused):
     line = refused(3, "detect", path, "--model", exact, "--saliency", "s.tif", "-q")
     assert "looked at whole" in line
     record = cli("detect", path, "--model", exact, "--json").record
-    assert (record["detections"], record["windows"], record["share"]) == (4, 1, 1.0)
+    assert (record["detections"], record["windows"], record["share"]) == (3, 1, 1.0)
 
 
 def test_progress_is_a_line_for_every_tenth_where_there_is_no_terminal(cli, exact, plant, tmp_path):

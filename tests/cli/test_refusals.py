@@ -144,7 +144,7 @@ def damaged(plant, tmp_path):
     with rasterio.open(path, "r+") as target:
         target.build_overviews([2, 4, 8], rasterio.enums.Resampling.average)
     with rasterio.open(path) as source:
-        offset = int(source.tags(1, ns="TIFF")["BLOCK_OFFSET_7_2"])
+        offset = int(source.get_tag_item("BLOCK_OFFSET_7_2", "TIFF", bidx=1))
     with path.open("r+b") as stream:
         stream.seek(offset)
         stream.write(b"\xff" * 16)

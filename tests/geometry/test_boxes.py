@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 import shapely.affinity
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -40,6 +40,7 @@ def same_ground(a: shapely.Geometry, b: shapely.Geometry) -> bool:
     return shapely.hausdorff_distance(a, b) < 1e-6 * (1 + a.length)
 
 
+@settings(deadline=None)
 @given(box_arrays())
 def test_polygons_are_shapelys(boxes: np.ndarray) -> None:
     for row, polygon in zip(boxes, box.to_polygons(boxes), strict=True):
@@ -47,6 +48,7 @@ def test_polygons_are_shapelys(boxes: np.ndarray) -> None:
         assert polygon.area == pytest.approx(row[2] * row[3], rel=1e-6)
 
 
+@settings(deadline=None)
 @given(box_arrays())
 def test_normalise_keeps_the_ground_and_sets_the_ranges(boxes: np.ndarray) -> None:
     out = box.normalise(boxes)
@@ -58,6 +60,7 @@ def test_normalise_keeps_the_ground_and_sets_the_ranges(boxes: np.ndarray) -> No
     np.testing.assert_allclose(box.normalise(out), out, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(box_arrays())
 def test_bounds_are_those_of_the_polygons(boxes: np.ndarray) -> None:
     np.testing.assert_allclose(box.bounds(boxes), shapely.bounds(box.to_polygons(boxes)))
@@ -65,6 +68,7 @@ def test_bounds_are_those_of_the_polygons(boxes: np.ndarray) -> None:
     np.testing.assert_allclose(box.bounds(upright), box.bounds(boxes), atol=1e-6)
 
 
+@settings(deadline=None)
 @given(box_arrays())
 def test_corners_and_polygons_round_trip(boxes: np.ndarray) -> None:
     wanted = box.normalise(boxes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from affine import Affine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Geod
 from rasterio.transform import xy
@@ -26,6 +26,7 @@ transforms = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(transforms, st.floats(-1e5, 4e5), st.floats(-1e5, 4e5))
 def test_round_trip_below_a_millionth_of_a_pixel(transform: Affine, col: float, row: float) -> None:
     points = np.array([[col, row]])

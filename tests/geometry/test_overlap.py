@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 import shapely.affinity
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geopdn.geometry import boxes as box
@@ -36,6 +36,7 @@ def test_upright_boxes_overlap_by_their_intervals() -> None:
     np.testing.assert_allclose(overlap.shared_area(first, second), wanted, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(boxes, boxes)
 def test_laws(a: np.ndarray, b: np.ndarray) -> None:
     shared = overlap.shared_area(a, b)[0]
@@ -45,6 +46,7 @@ def test_laws(a: np.ndarray, b: np.ndarray) -> None:
     assert overlap.covered(a, b)[0] == pytest.approx(shared / overlap.area(b)[0], abs=1e-9)
 
 
+@settings(deadline=None)
 @given(boxes, st.floats(-1e6, 1e6), st.integers(-3, 3))
 def test_a_box_overlaps_itself_wherever_it_lies(a: np.ndarray, shift: float, half_turns: int) -> None:
     a[:, :2] += shift

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geopdn.geometry.window import Size, Window
@@ -21,6 +21,7 @@ def painted(window: Window) -> np.ndarray:
     return canvas
 
 
+@settings(deadline=None)
 @given(windows, windows)
 def test_intersection_is_that_of_the_pixels(a: Window, b: Window) -> None:
     both = painted(a) & painted(b)
@@ -32,6 +33,7 @@ def test_intersection_is_that_of_the_pixels(a: Window, b: Window) -> None:
         np.testing.assert_array_equal(painted(common), both)
 
 
+@settings(deadline=None)
 @given(windows, st.integers(1, 10), st.integers(1, 10))
 def test_clip_is_idempotent_and_inside(window: Window, height: int, width: int) -> None:
     clipped = window.clip(Size(height, width))
@@ -45,6 +47,7 @@ def test_clip_is_idempotent_and_inside(window: Window, height: int, width: int) 
         assert clipped.col_stop <= width
 
 
+@settings(deadline=None)
 @given(windows, st.integers(0, 4))
 def test_full_resolution_repeats_every_pixel(window: Window, level: int) -> None:
     full = Window(window.row, window.col, window.height, window.width, level).at_full_resolution()
@@ -53,6 +56,7 @@ def test_full_resolution_repeats_every_pixel(window: Window, level: int) -> None
     assert (full.row, full.col) == (window.row * 2**level, window.col * 2**level)
 
 
+@settings(deadline=None)
 @given(windows, st.integers(0, 9))
 def test_expand_grows_each_side(window: Window, margin: int) -> None:
     grown = window.expand(margin)

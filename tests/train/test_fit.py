@@ -1,0 +1,32 @@
+"""`train` from a configuration file to weights: a few real steps, calibration, scores, resume."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from test_samples import config_for, write_scene
+
+from geopdn.errors import ConfigError
+from geopdn.model.weights import load_weights
+from geopdn.train.fit import train
+
+
+@pytest.mark.slow
+def test_training_runs_from_the_file_to_weights_and_resumes(tmp_path):
+    for seed, name in enumerate("abc"):
+        write_scene(tmp_path, name, seed=seed, oriented=True)
+    config_for(tmp_path, oriented=True)
+    output, lines = tmp_path / "run", []
+    result = train(tmp_path / "bars.yaml", output=output, steps=2, progress=False, say=lines.append)
+    assert result.curve.stat().st_size > 5000
+    assert any("validation" in line for line in lines)
+    with pytest.raises(ConfigError, match="resume"):
+        train(tmp_path / "bars.yaml", output=output, progress=False)
+    result = train(tmp_path / "bars.yaml", output=output, resume=True, progress=False)
+    header = load_weights(result.weights).header
+    assert header.training["steps"] == 4
+    assert header.training["seed"] == 0
+    assert header.scores["places"] == ["c"]
+    assert header.scores["full"]["objects"] == 14
+    assert json.loads(header.to_json())["model"]["classes"] == ["bar"]
