@@ -21,8 +21,9 @@ def prepare(
 ) -> None:
     """Write a scene's overview once, for later runs.
 
-    They then need not read all pixels. It also holds the minimum and maximum of each cell, which show small objects better than means do. Without -o
-    it goes beside the scene as SCENE.geopdn-overview.tif, where `detect` finds it; the scene is not changed.
+    They then need not read all pixels. It also holds the minimum and maximum of each cell, which show small
+    objects better than means do. Without -o it goes beside the scene as SCENE.geopdn-overview.tif, where `detect`
+    finds it; the scene is not changed.
 
     Example: geopdn prepare airport.tif
     """

@@ -7,29 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import rasterio
-from planted import PLACES, SIDE, TARGET, UTM, Done, Plant
-
-from geopdn.config import ModelConfig, RadiometryConfig, WindowKind
+from planted import PLACES, SIDE, TARGET, UTM, Done, Plant, tiny_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-def tiny_config(**changes: Any) -> ModelConfig:
-    values: dict[str, Any] = {
-        "classes": ("target",),
-        "bands": ("red", "green", "blue"),
-        "pixel_size_m": 0.5,
-        "radiometry": RadiometryConfig(kind="fixed", low=(0.0,), high=(255.0,), dtypes=("uint8",)),
-        "kinds": (WindowKind(extent=256, level=0, halo=32),),
-        "has_heading": False,
-        "neck": 16,
-        "grid": 16,
-        "dim": 32,
-        "heads": 2,
-        "hidden": 16,
-    }
-    return ModelConfig(**{**values, **changes})
 
 
 @pytest.fixture(scope="session")

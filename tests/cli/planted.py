@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from affine import Affine
 
+from geopdn.config import ModelConfig, RadiometryConfig, WindowKind
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,3 +35,20 @@ class Done:
 
 class Plant(Protocol):
     def __call__(self, path: Path, **options: Any) -> Path: ...
+
+
+def tiny_config(**changes: Any) -> ModelConfig:
+    values: dict[str, Any] = {
+        "classes": ("target",),
+        "bands": ("red", "green", "blue"),
+        "pixel_size_m": 0.5,
+        "radiometry": RadiometryConfig(kind="fixed", low=(0.0,), high=(255.0,), dtypes=("uint8",)),
+        "kinds": (WindowKind(extent=256, level=0, halo=32),),
+        "has_heading": False,
+        "neck": 16,
+        "grid": 16,
+        "dim": 32,
+        "heads": 2,
+        "hidden": 16,
+    }
+    return ModelConfig(**{**values, **changes})

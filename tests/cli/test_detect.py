@@ -98,7 +98,9 @@ def test_only_the_area_of_interest_is_searched(cli, exact, scene, tmp_path):
     west = shapely.box(*(UTM @ (0, SIDE)), *(UTM @ (200, 0)))
     geopandas.GeoDataFrame(geometry=[west], crs=32631).to_crs(4326).to_file(tmp_path / "west.geojson")
     everything = cli("detect", scene, "--model", exact, "-o", "all.gpkg", "--json", "--budget", "full").record
-    record = cli("detect", scene, "--model", exact, "-o", "o.gpkg", "--aoi", "west.geojson", "--json", "--budget", "full")
+    record = cli(
+        "detect", scene, "--model", exact, "-o", "o.gpkg", "--aoi", "west.geojson", "--json", "--budget", "full"
+    )
     assert record.record["windows"] < everything["windows"]
     _, found = places_of("o.gpkg", layer="detections")
     assert_at_truth(found, TRUTH[[0]])

@@ -10,7 +10,9 @@ from geopdn.scene.reader import Scene
 
 
 def test_a_missing_scene(refused, weights):
-    assert refused(3, "detect", "nowhere.tif", "--model", weights) == "error: nowhere.tif does not exist: check the path"
+    assert (
+        refused(3, "detect", "nowhere.tif", "--model", weights) == "error: nowhere.tif does not exist: check the path"
+    )
 
 
 def test_a_directory_an_empty_file_and_text(refused, weights, tmp_path):
