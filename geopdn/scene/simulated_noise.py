@@ -47,9 +47,9 @@ def value_noise(window: Window, *, spacing: tuple[float, float] | float, seed: i
         2.0**-31
     ) - np.float32(1)
     left = np.searchsorted(knot_cols, col_knot)
-    across = lattice[:, left] + (lattice[:, left + 1] - lattice[:, left]) * col_weight  # [knots, width]
+    across: Field = lattice[:, left] + (lattice[:, left + 1] - lattice[:, left]) * col_weight  # [knots, width]
     top = np.searchsorted(knot_rows, row_knot)
-    upper = across[top]
+    upper: Field = across[top]
     out: Field = upper + (across[top + 1] - upper) * row_weight[:, None]
     return out
 
@@ -68,11 +68,10 @@ def fractal_noise(
 ) -> Field:
     """Sum of octaves of value noise from coarse (`spacing` pixels) to fine, scaled to about unit deviation."""
     weights = [gain**octave for octave in range(octaves)]
-    total = np.float32(0) + sum(
-        np.float32(weight)
-        * value_noise(window, spacing=spacing / _OCTAVE_RATIO**octave, seed=seed + 101 * octave, every=every)
-        for octave, weight in enumerate(weights)
-    )
+    total = np.float32(weights[0]) * value_noise(window, spacing=spacing, seed=seed, every=every)
+    for octave, weight in enumerate(weights[1:], 1):
+        finer = value_noise(window, spacing=spacing / _OCTAVE_RATIO**octave, seed=seed + 101 * octave, every=every)
+        total += np.float32(weight) * finer
     out: Field = total * np.float32(1 / (0.37 * sum(weight**2 for weight in weights) ** 0.5))
     return out
 
