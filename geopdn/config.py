@@ -184,7 +184,6 @@ class TrainingConfig(Strict):
         learning_rate: peak of AdamW's schedule: linear warm-up, cosine to 2 %.
         ema: decay of the running average of the weights; the average is what is kept.
         checkpoint_every: steps between checkpoints (one epoch).
-        check_every: epochs between full scans of the calibration places; 0 for none before the end.
         context_dropout: share of the windows that see nothing of the global grid.
     """
 
@@ -204,7 +203,6 @@ class TrainingConfig(Strict):
     warmup: Annotated[int, Field(ge=0)] = 200
     ema: Share = 0.998
     checkpoint_every: Annotated[int, Field(ge=1)] = 200
-    check_every: Annotated[int, Field(ge=0)] = 4
     context_dropout: Share = 0.2
 
 

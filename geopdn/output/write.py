@@ -108,9 +108,7 @@ def check_ending(path: Path, endings: Collection[str] | None = None) -> str:
     ending = path.suffix.lower()
     known = WRITERS if endings is None else endings
     if ending not in known:
-        msg = (
-            f"output {str(path)!r} ends in {path.suffix!r}: its ending decides the format, one of {', '.join(known)}"
-        )
+        msg = f"output {str(path)!r} ends in {path.suffix!r}: its ending decides the format, one of {', '.join(known)}"
         raise ConfigError(msg)
     return ending
 

@@ -43,13 +43,12 @@ def value_noise(window: Window, *, spacing: tuple[float, float] | float, seed: i
     col_knot, col_weight = _knots(np.arange(window.col, window.col_stop, every), per_col, seed + 1)
     knot_rows = np.unique([row_knot, row_knot + 1])  # those that are needed, ascending
     knot_cols = np.unique([col_knot, col_knot + 1])
-    lattice = hashed(knot_rows[:, None], knot_cols[None, :], seed).astype(np.float32) * np.float32(
-        2.0**-31
-    ) - np.float32(1)
+    numbers = hashed(knot_rows[:, None], knot_cols[None, :], seed).astype(np.float32)
+    lattice: Field = numbers * np.float32(2.0**-31) - np.float32(1)
     left = np.searchsorted(knot_cols, col_knot)
-    across: Field = lattice[:, left] + (lattice[:, left + 1] - lattice[:, left]) * col_weight  # [knots, width]
+    across = lattice[:, left] + (lattice[:, left + 1] - lattice[:, left]) * col_weight  # [knots, width]
     top = np.searchsorted(knot_rows, row_knot)
-    upper: Field = across[top]
+    upper = across[top]
     out: Field = upper + (across[top + 1] - upper) * row_weight[:, None]
     return out
 

@@ -86,7 +86,10 @@ class _Builder:
         self.height = coast.height(Window(0, 0, size.height, size.width), every=self.step)  # a coarse grid of heights
 
     def _height(self, x: float, y: float) -> float:
-        return float(self.coast.height(Window(int(y), int(x), 1, 1))[0, 0])
+        """Height above water near a point, from the coarse grid."""
+        rows, cols = self.height.shape
+        row, col = int(y) // self.step, int(x) // self.step
+        return float(self.height[min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)])
 
     def fill(self, points: Points, colour: np.ndarray, texture: int = 1) -> None:
         self.harbour.shapes.append(Shape(points, tuple(map(float, colour)), texture))

@@ -30,14 +30,15 @@ class EpochStream(LightningDataModule):  # type: ignore[misc]
 
 
 class CurvePicture(Callback):  # type: ignore[misc]
-    """Draws the training curve after each epoch."""
+    """Draws the training curve after each epoch, over all runs of the folder."""
 
-    def __init__(self, metrics: Path, picture: Path) -> None:
-        self.metrics, self.picture = metrics, picture
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Called by Lightning."""
         del pl_module
         trainer.logger.save()
-        if self.metrics.exists():
-            draw_curve(self.metrics, self.picture)
+        metrics = sorted(self.folder.glob("metrics*.csv"))
+        if metrics:
+            draw_curve(metrics, self.folder / "curve.png")

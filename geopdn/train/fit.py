@@ -111,6 +111,7 @@ def fit(
     stream = TrainingScenes(chosen, config=config)
     say(f"{sum(stream.n_objects)} labelled objects; {training.steps} steps of {training.batch} regions")
     module = PatchDriveModule(config)
+    keep_earlier_metrics(output)
     logger = CSVLogger(save_dir=str(output), name=None, version="")
     trainer = Trainer(
         accelerator="auto",
@@ -128,7 +129,7 @@ def fit(
             ModelCheckpoint(
                 dirpath=output, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False
             ),
-            CurvePicture(output / "metrics.csv", output / "curve.png"),
+            CurvePicture(output),
         ],
     )
     checkpoint = output / "last.ckpt"
@@ -139,6 +140,13 @@ def fit(
     )
     module.eval()
     return module
+
+
+def keep_earlier_metrics(output: Path) -> None:
+    """Move the metrics of an interrupted run aside: Lightning's logger starts its file anew."""
+    metrics = output / "metrics.csv"
+    if metrics.exists():
+        metrics.rename(output / f"metrics.{len(list(output.glob('metrics.*.csv')))}.csv")
 
 
 def _total_seconds(output: Path, seconds: float) -> float:

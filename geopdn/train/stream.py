@@ -48,7 +48,13 @@ class TrainingScenes:
         model, training = config.model, config.training
         for done, scene in enumerate(scenes):
             images = SceneImages(str(scene.path), config=model, region_px=training.region_px)
-            truth = read_labels(scene.labels, frame_of(images.source), names=model.classes, upright=not model.has_heading, allow_empty=True)
+            truth = read_labels(
+                scene.labels,
+                frame_of(images.source),
+                names=model.classes,
+                upright=not model.has_heading,
+                allow_empty=True,
+            )
             labels = SceneLabels(str(scene.labels), truth=truth, images=images)
             with contextlib.redirect_stdout(io.StringIO()):  # torchgeo prints what it converts
                 dataset = IntersectionDataset(images, labels, collate_fn=merge_samples)

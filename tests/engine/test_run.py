@@ -26,8 +26,19 @@ def model():
 
 def write(path, image, **profile):
     with rasterio.open(
-        path, "w", driver="GTiff", count=1, height=image.shape[0], width=image.shape[1], dtype="uint8", tiled=True,
-        blockxsize=256, blockysize=256, crs="EPSG:32631", transform=TRANSFORM, **profile,
+        path,
+        "w",
+        driver="GTiff",
+        count=1,
+        height=image.shape[0],
+        width=image.shape[1],
+        dtype="uint8",
+        tiled=True,
+        blockxsize=256,
+        blockysize=256,
+        crs="EPSG:32631",
+        transform=TRANSFORM,
+        **profile,
     ) as out:
         out.write(image, 1)  # fmt: skip
     return path

@@ -25,6 +25,16 @@ def written(request, tmp_path_factory):
     return request.param, folder / "a.tif", folder / "a.gpkg"
 
 
+@pytest.fixture(scope="module")
+def airport():
+    return renderer(AIRPORT)
+
+
+@pytest.fixture(scope="module")
+def harbour():
+    return renderer(HARBOUR)
+
+
 def test_noise_of_a_window_is_the_noise_of_the_plane():
     whole = Window(-40, -30, 96, 128)
     part = Window(-3, 17, 20, 31)
@@ -128,28 +138,26 @@ def test_outlines_lie_in_their_boxes(written):
     assert (outlines.area > 0.4 * boxes.area).all()
 
 
-def test_vessels_are_brighter_in_near_infrared_than_the_water_around():
-    scene = renderer(HARBOUR)
-    pixels = scene.render(Window(0, 0, 300, 320))[3].astype(float)
-    inside = [pixels[int(item.y), int(item.x)] for item in scene.objects]
+def test_vessels_are_brighter_in_near_infrared_than_the_water_around(harbour):
+    pixels = harbour.render(Window(0, 0, 300, 320))[3].astype(float)
+    inside = [pixels[int(item.y), int(item.x)] for item in harbour.objects]
     assert np.median(inside) > 1.5 * np.percentile(pixels, 10)
 
 
-def test_aircraft_stand_where_the_truth_says():
-    scene = renderer(AIRPORT)
-    pixels = scene.render(Window(0, 0, 640, 600)).astype(float)
-    for item in scene.objects:
+def test_aircraft_stand_where_the_truth_says(airport):
+    pixels = airport.render(Window(0, 0, 640, 600)).astype(float)
+    for item in airport.objects:
         along = np.array([np.cos(item.direction), np.sin(item.direction)])
         body = [np.array([item.x, item.y]) + along * share * item.length for share in np.linspace(-0.1, 0.3, 9)]
         values = [pixels[:, int(y), int(x)].mean() for x, y in body]
         assert np.std(values) < 35  # one paint along the fuselage
 
 
-@pytest.mark.parametrize("simulation", [AIRPORT, HARBOUR], ids=["airport", "harbour"])
-def test_pixels_do_not_depend_on_the_window(simulation):
-    scene = renderer(simulation)
+@pytest.mark.parametrize("kind", ["airport", "harbour"])
+def test_pixels_do_not_depend_on_the_window(kind, request):
+    simulation, scene = {"airport": AIRPORT, "harbour": HARBOUR}[kind], request.getfixturevalue(kind)
     whole = scene.render(Window(0, 0, 200, 200))
-    part = renderer(simulation).render(Window(71, 45, 90, 111))
+    part = scene.render(Window(71, 45, 90, 111))
     difference = np.abs(whole[:, 71:161, 45:156].astype(int) - part.astype(int))
     assert difference.max() <= (1 if simulation.kind == "airport" else simulation.reflectance_step)
     assert (difference > 0).mean() < 1e-3
@@ -162,10 +170,10 @@ def test_same_seed_same_bytes(written, tmp_path):
     assert (tmp_path / "a.gpkg").read_bytes() == truth.read_bytes()
 
 
-def test_another_seed_is_another_scene():
+def test_another_seed_is_another_scene(harbour):
     other = Simulation("harbour", Size(300, 320), seed=6, n_objects=6, pixel_size_m=10.0, occupied_share=0.3)
     window = Window(0, 0, 64, 64)
-    assert not np.array_equal(renderer(HARBOUR).render(window), renderer(other).render(window))
+    assert not np.array_equal(harbour.render(window), renderer(other).render(window))
 
 
 def test_clouds_cover_about_their_share():

@@ -34,11 +34,23 @@ def write_scene(folder, name, *, seed, oriented):
         v = -(cols - x) * np.sin(angle) + (rows - y) * np.cos(angle)
         image[:, (abs(u) <= 20) & (abs(v) <= 7)] = 250
         ring = [(20, 7), (-20, 7), (-20, -7), (20, -7)]
-        pixel = [(x + a * np.cos(angle) - b * np.sin(angle), y + a * np.sin(angle) + b * np.cos(angle)) for a, b in ring]
+        pixel = [
+            (x + a * np.cos(angle) - b * np.sin(angle), y + a * np.sin(angle) + b * np.cos(angle)) for a, b in ring
+        ]
         shapes.append(shapely.Polygon([TRANSFORM @ point for point in pixel]))
     with rasterio.open(
-        folder / f"{name}.tif", "w", driver="GTiff", width=SIDE, height=SIDE, count=3, dtype="uint8",
-        crs="EPSG:32631", transform=TRANSFORM, tiled=True, blockxsize=128, blockysize=128,
+        folder / f"{name}.tif",
+        "w",
+        driver="GTiff",
+        width=SIDE,
+        height=SIDE,
+        count=3,
+        dtype="uint8",
+        crs="EPSG:32631",
+        transform=TRANSFORM,
+        tiled=True,
+        blockxsize=128,
+        blockysize=128,
     ) as out:
         out.write(image)
         out.colorinterp = [rasterio.enums.ColorInterp[c] for c in ("red", "green", "blue")]
@@ -86,7 +98,7 @@ def bars(request, tmp_path_factory):
 
 
 def test_boxes_stay_on_their_pixels_through_every_augmentation(bars):
-    config, _, stream = bars
+    _, _, stream = bars
     stride, seen = 4, 0
     for index in range(24):
         sample = stream.sample(index)
@@ -122,7 +134,7 @@ def test_counts_lie_where_the_overview_is_bright(bars):
 
 
 def test_a_sample_is_a_function_of_seed_and_number(bars):
-    config, _, stream = bars
+    _, _, stream = bars
     ahead = EpochSamples(stream, start=3, length=4)
     for offset in range(4):
         one, other = stream.sample(3 + offset), ahead[offset]
