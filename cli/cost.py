@@ -48,8 +48,9 @@ def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Rea
     """The cost of runs with one model, or why there can be none."""
     import numpy as np
 
+    from geopdn.budget import window_cost
     from geopdn.cli.search import load_model
-    from geopdn.plan import scan_kind, window_cost
+    from geopdn.plan import scan_kind
     from geopdn.scene.resample import resample
 
     try:
@@ -78,6 +79,6 @@ def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Rea
 
 def decode_seconds(scene: "Scene") -> float:
     """Nominal seconds of reading all pixels of a scene once."""
-    from geopdn.plan import DECODE_MS_PER_MPX
+    from geopdn.budget import DECODE_MS_PER_MPX
 
     return DECODE_MS_PER_MPX * scene.size.area / 1e9

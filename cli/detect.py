@@ -81,7 +81,7 @@ def detect(
 
     Example: geopdn detect airport.tif --budget 0.2 -o airport.gpkg --picture airport.png
     """
-    from geopdn.plan import parse_budget
+    from geopdn.budget import parse_budget
 
     spend = parse_budget(budget, recall=recall)
     if min_score is not None and not (math.isfinite(min_score) and 0 <= min_score <= 1):

@@ -16,10 +16,10 @@ from geopdn.cli.scenes import Opened, Reading, opened
 from geopdn.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
+    from geopdn.budget import Budget
     from geopdn.detections import RunResult
     from geopdn.engine import Progress
     from geopdn.model.weights import LoadedModel
-    from geopdn.plan import Budget
 
 
 @dataclass(frozen=True, slots=True)

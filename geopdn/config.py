@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from geopdn.errors import ConfigError
 
 MAX_CONFIG_BYTES = 1_000_000
+LEVEL_OF_SCALE = {0.5: 1, 0.25: 2, 0.125: 3, 0.0625: 4}
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -95,7 +96,7 @@ class ModelConfig(Strict):
     bands: Annotated[tuple[Name, ...], Field(min_length=1, max_length=32)]
     pixel_size_m: Positive
     radiometry: RadiometryConfig
-    global_scale: Literal[0.5, 0.25, 0.125, 0.0625] = 0.125
+    global_scale: float = 0.125
     size_edges_px: tuple[Positive, ...] = (12.0, 32.0)
     kinds: Annotated[tuple[WindowKind, ...], Field(min_length=1)] = (
         WindowKind(extent=512, level=0, halo=32),
@@ -116,7 +117,7 @@ class ModelConfig(Strict):
     @property
     def overview_level(self) -> int:
         """Level of the overview: 3 for 1/8, 2 for 1/4."""
-        return {0.5: 1, 0.25: 2, 0.125: 3, 0.0625: 4}[self.global_scale]
+        return LEVEL_OF_SCALE[self.global_scale]
 
     @property
     def n_size_classes(self) -> int:
@@ -124,7 +125,10 @@ class ModelConfig(Strict):
         return len(self.size_edges_px) + 1
 
     @model_validator(mode="after")
-    def _sorted_edges(self) -> ModelConfig:
+    def _consistent(self) -> ModelConfig:
+        if self.global_scale not in LEVEL_OF_SCALE:
+            msg = f"global_scale must be one of {', '.join(map(str, LEVEL_OF_SCALE))}, got {self.global_scale}"
+            raise ValueError(msg)
         if list(self.size_edges_px) != sorted(set(self.size_edges_px)):
             msg = f"size_edges_px must increase, got {self.size_edges_px}"
             raise ValueError(msg)

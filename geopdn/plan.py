@@ -5,89 +5,28 @@ window finds them and no window so far did. What two windows of one place find i
 finds what the other does. The objective is then monotone and submodular (a facility-location function), greedy by
 gain per cost is within the usual bounds of the optimum (Nemhauser et al. 1978, Leskovec et al. 2007), and a gain only
 ever shrinks, so a lazy heap is exact.
-
-Costs are nominal milliseconds on two CPU cores, not measurements: the same input must give the same plan.
 """
 
 from __future__ import annotations
 
 import heapq
-import itertools
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from geopdn.budget import Budget, Spending, window_cost
 from geopdn.config import WindowKind
-from geopdn.errors import ConfigError
 from geopdn.geometry.window import Size, Window
 
-NETWORK_MS_PER_MPX = 250.0
-DECODE_MS_PER_MPX = 30.0
-FIXED_MS = 2.0
 LATTICE = 2  # cells between candidate positions
 NEGLIGIBLE = 1e-9
 SCAN_INSTEAD = 0.6  # of the full scan's cost: above, the plan becomes the full scan
 
 Rates = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How much may be spent. Unset limits do not bind; the tightest of the others does.
-
-    Attributes:
-        share: of the scene's pixels, in [0, 1].
-        windows: number of windows.
-        seconds: nominal seconds (see the module's docstring).
-        recall: stop once this share of what a full scan would find is expected to be found.
-        full: look everywhere, whatever is expected.
-    """
-
-    share: float | None = None
-    windows: int | None = None
-    seconds: float | None = None
-    recall: float | None = None
-    full: bool = False
-
-    def __str__(self) -> str:
-        if self.full:
-            return "full"
-        parts = [] if self.share is None else [f"{self.share:g}"]
-        parts += [] if self.windows is None else [f"{self.windows}w"]
-        parts += [] if self.seconds is None else [f"{self.seconds:g}s"]
-        parts += [] if self.recall is None else [f"recall {self.recall:g}"]
-        return ", ".join(parts)
-
-
-def parse_budget(text: str | None, *, recall: float | None, default_recall: float = 0.98) -> Budget:
-    """`0.2` (share), `64w`, `30s` or `full`, with an optional recall target.
-
-    Without a text the recall target alone decides. With a text and no recall target the budget is spent whole.
-
-    Raises:
-        ConfigError: not one of these, or out of range.
-    """
-    if recall is not None and not (math.isfinite(recall) and 0 < recall <= 1):
-        raise ConfigError(f"--recall {recall}: expected a number above 0 and at most 1, such as 0.98")
-    if text is None:
-        return Budget(recall=default_recall if recall is None else recall)
-    if text == "full":
-        return Budget(full=True)
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([ws]?)", text.strip())
-    if match:
-        number, unit = float(match.group(1)), match.group(2)
-        if unit == "w" and number == int(number):
-            return Budget(windows=int(number), recall=recall)
-        if unit == "s":
-            return Budget(seconds=number, recall=recall)
-        if unit == "" and number <= 1:
-            return Budget(full=True) if number == 1 else Budget(share=number, recall=recall)
-    raise ConfigError(f"--budget {text!r}: expected a share of the pixels (0.2), windows (64w), seconds (30s) or full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +44,6 @@ class Planned:
     core: Window
     window: Window
     gain: float
-
-
-def window_cost(kind: WindowKind) -> float:
-    """Nominal milliseconds of one window: network on its tensor, decoding of its ground."""
-    return FIXED_MS + NETWORK_MS_PER_MPX * kind.tensor**2 / 1e6 + DECODE_MS_PER_MPX * kind.extent**2 / 1e6
 
 
 def place_window(kind: WindowKind, index: int, *, row: int, col: int, size: Size, gain: float) -> Planned:
@@ -169,6 +103,12 @@ class Coverage:
         self.found = np.zeros_like(rate)
         self.seen = np.zeros(rate.shape[1:], np.bool_)
 
+    def copy(self) -> Coverage:
+        """A coverage in the same state, to plan on without looking."""
+        other = Coverage(self.prior, self.priorities, kinds=self.kinds, cell_px=self.cell_px, size=self.size)
+        other.rate, other.found, other.seen = self.rate, self.found.copy(), self.seen.copy()
+        return other
+
     def cells(self, core: Window) -> tuple[slice, slice]:
         """Cells whose centre lies in a core."""
         c = self.cell_px
@@ -207,7 +147,7 @@ class Coverage:
 
     def totals(self) -> NDArray[np.float64]:
         """Expected objects by size class `[K]`."""
-        return self.rate.sum((1, 2), dtype=np.float64)
+        return np.asarray(self.rate.sum((1, 2), dtype=np.float64))
 
     def redirect(self, log_factor: NDArray[np.float32]) -> None:
         """Re-weight the prior rates of unseen cells by `exp(log_factor)` `[h, w]`."""
@@ -225,48 +165,6 @@ def recall_estimate(coverage: Coverage, *, n_found: int) -> float:
     left = max(0.0, coverage.reachable() - covered)
     had = max(float(n_found), covered) + 0.5
     return had / (had + left)
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What a run has used up: windows, nominal milliseconds, level-0 pixels of read ground (upper bound)."""
-
-    windows: int = 0
-    ms: float = 0.0
-    pixels: int = 0
-
-    def add(self, kind: WindowKind, pixels: int) -> Spending:
-        """After one more window that reads `pixels` level-0 pixels inside the scene."""
-        return replace(self, windows=self.windows + 1, ms=self.ms + window_cost(kind), pixels=self.pixels + pixels)
-
-    def fits(self, budget: Budget, size: Size) -> bool:
-        """Whether this is within the budget."""
-        return (
-            (budget.windows is None or self.windows <= budget.windows)
-            and (budget.seconds is None or self.ms <= 1000 * budget.seconds)
-            and (budget.share is None or self.pixels <= budget.share * size.area)
-        )
-
-
-def pixels_read(windows: Iterable[Window], *, size: Size) -> int:
-    """Level-0 pixels of the scene covered by windows of any level, each counted once, exactly.
-
-    Coordinates are compressed to the windows' own edges, so memory grows with the windows and not with the scene.
-    """
-    clipped = [part for w in windows if (part := w.at_full_resolution().clip(size))]
-    if not clipped:
-        return 0
-    rows = np.unique([edge for w in clipped for edge in (w.row, w.row_stop)])
-    total, active = 0, sorted(clipped, key=lambda w: (w.row, w.col))
-    for top, bottom in itertools.pairwise(rows):
-        active = [w for w in active if w.row_stop > top]
-        spans = sorted((w.col, w.col_stop) for w in active if w.row <= top)
-        width, reach = 0, -1
-        for start, stop in spans:
-            width += max(0, stop - max(start, reach))
-            reach = max(reach, stop)
-        total += width * int(bottom - top)
-    return total
 
 
 def plan_windows(
@@ -386,4 +284,4 @@ def gamma_poisson(
     weight = 2 * math.pi * sigma_cells**2
     n = gaussian_filter(found, sigma_cells, mode="constant") * weight
     e = gaussian_filter(expected, sigma_cells, mode="constant") * weight
-    return np.log((prior + n) / (prior + e)).astype(np.float32)
+    return np.asarray(np.log((prior + n) / (prior + e)), np.float32)

@@ -7,22 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geopdn.budget import Budget, Spending, parse_budget, pixels_read, window_cost
 from geopdn.config import WindowKind
 from geopdn.errors import ConfigError
 from geopdn.geometry.window import Size, Window
-from geopdn.plan import (
-    Budget,
-    Coverage,
-    Spending,
-    gamma_poisson,
-    parse_budget,
-    pixels_read,
-    plan_windows,
-    recall_estimate,
-    scan,
-    scan_kind,
-    window_cost,
-)
+from geopdn.plan import Coverage, gamma_poisson, plan_windows, recall_estimate, scan, scan_kind
 
 KINDS = (
     WindowKind(extent=512, level=0, halo=32),

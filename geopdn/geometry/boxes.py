@@ -54,8 +54,7 @@ def axis_aligned(boxes: Boxes) -> Boxes:
 
 def to_polygons(boxes: Boxes) -> NDArray[np.object_]:
     """Shapely polygons `[N]` of boxes `[N, 5]`, in pixel coordinates."""
-    polygons: NDArray[np.object_] = shapely.polygons(corners(boxes))
-    return polygons
+    return np.asarray(shapely.polygons(corners(boxes)), dtype=object)
 
 
 def from_corners(points: NDArray[np.float64]) -> Boxes:
@@ -89,21 +88,3 @@ def from_polygons(polygons: Sequence[shapely.Geometry] | NDArray[np.object_], *,
             boxes[index] = normalise(np.array([[*points.mean(0), np.hypot(*step), 0.0, angle]]))[0]
     boxes[:, 2:4] = np.maximum(boxes[:, 2:4], min_side)
     return boxes
-
-
-def oriented_iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Intersection over union `[N]` of boxes paired row by row, exact (polygon clipping by GEOS)."""
-    a, b = to_polygons(first), to_polygons(second)
-    shared = shapely.area(shapely.intersection(a, b))
-    union = shapely.area(a) + shapely.area(b) - shared
-    iou: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return iou
-
-
-def intersection_over_smaller(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Intersection over the smaller area `[N]` of boxes paired row by row (IoS)."""
-    a, b = to_polygons(first), to_polygons(second)
-    shared = shapely.area(shapely.intersection(a, b))
-    smaller = np.minimum(shapely.area(a), shapely.area(b))
-    ios: NDArray[np.float64] = np.divide(shared, smaller, out=np.zeros_like(shared), where=smaller > 0)
-    return ios

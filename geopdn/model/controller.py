@@ -114,4 +114,5 @@ def modulation(grid: Tensor, advice: DriveAdvice) -> Tensor:
     """Log factors `[B, h, w]` on the rates of each grid cell `[B, G, h, w]`, within +-`MODULATION_LIMIT`."""
     g = grid.shape[1]
     likeness = torch.einsum("bg,bghw->bhw", advice.query, grid.float()) / g**0.5
-    return likeness.clamp(-MODULATION_LIMIT, MODULATION_LIMIT) + advice.log_scale[:, None, None]
+    factors: Tensor = likeness.clamp(-MODULATION_LIMIT, MODULATION_LIMIT) + advice.log_scale[:, None, None]
+    return factors

@@ -65,8 +65,9 @@ def box_loss(maps: HeadMaps, weight: Tensor, box: Tensor, *, has_heading: bool) 
         box: `[n, 5, h, w]` targets of `WindowTargets.box`.
         has_heading: False leaves the angle alone.
     """
-    where = torch.nonzero(weight > 0, as_tuple=True)
-    if where[0].numel() == 0:
+    window, row, col = torch.nonzero(weight > 0, as_tuple=True)
+    where = (window, row, col)
+    if window.numel() == 0:
         return maps.regression.sum() * 0
     w = weight[where]
     target = box[where[0], :, where[1], where[2]]  # [N, 5]

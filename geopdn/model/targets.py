@@ -71,7 +71,8 @@ def _rows(boxes: NDArray[np.float64], labels: NDArray[np.int64], stride: float) 
 
 def size_classes(boxes: NDArray[np.float64], edges_px: Sequence[float]) -> NDArray[np.int64]:
     """Size class `[N]` of boxes `[N, 5]` by the longer side, in level-0 pixels."""
-    return np.searchsorted(np.asarray(edges_px), boxes[:, 2:4].max(1, initial=0.0), side="right").astype(np.int64)
+    longer = boxes[:, 2:4].max(1, initial=0.0)
+    return np.asarray(np.searchsorted(np.asarray(edges_px), longer, side="right"), np.int64)
 
 
 def cell_counts(

@@ -69,8 +69,10 @@ def render(
     _draw_scale_bar(figure, result, backdrop_step, scene)
     _draw_legend(figure, result)
     for panel, (image, boxes) in zip(panels, chips, strict=False):
-        panel.imshow(image, interpolation="nearest")
+        height, width = image.shape[:2]
+        panel.imshow(image, extent=(0, width, height, 0), interpolation="nearest")
         _outline(panel, corners(boxes), _SCORE_COLOURS[-1], width=1.4)
+        panel.set(xlim=(0, width), ylim=(height, 0))  # boxes that are cut do not widen the view
     _write_head(figure, result, title)
     with replacing(path) as temporary:
         FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": None})

@@ -123,9 +123,9 @@ def _write_plain(
         if scene.scale != 1:
             target.scales = (scene.scale,) * len(scene.bands)
         for done, (row, col) in enumerate(tiles, 1):
-            pixels = scene.render(Window(row, col, TILE_PX, TILE_PX))
             height, width = min(TILE_PX, size.height - row), min(TILE_PX, size.width - col)
-            target.write(pixels[:, :height, :width], window=rasterio.windows.Window(col, row, width, height))
+            pixels = scene.render(Window(row, col, height, width))
+            target.write(pixels, window=rasterio.windows.Window(col, row, width, height))
             if progress is not None:
                 progress(done, len(tiles))
 

@@ -28,7 +28,7 @@ class HarbourScene:
     scale = 0.0001
 
     def __init__(self, simulation: Simulation) -> None:
-        self.profile: dict[str, Any] = {"COMPRESS": "ZSTD", "LEVEL": 18, "PREDICTOR": "YES"}
+        self.profile: dict[str, Any] = {"COMPRESS": "ZSTD", "LEVEL": 9, "PREDICTOR": "YES"}
         self._seed, self._step = simulation.seed, simulation.reflectance_step
         self._coast = Coast(
             simulation.size, seed=simulation.seed * 17 + 3, rng=np.random.default_rng([simulation.seed, 3])

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from geopdn.budget import Budget
 from geopdn.config import TrainConfig
 from geopdn.detections import RunResult
 from geopdn.engine import DetectOptions, detect, saliency_rates
@@ -20,7 +21,6 @@ from geopdn.evaluate.precision import average_precision, best_f1, f1_at
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.targets import cell_counts, size_classes
 from geopdn.model.weights import LoadedModel, WeightsHeader, save_weights
-from geopdn.plan import Budget
 from geopdn.scene import PixelSource, Scene
 from geopdn.scene.frame import frame_of
 from geopdn.scene.resample import resample
@@ -156,7 +156,7 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
             truth.boxes,
             shape=rate.shape[1:],
             cell_px=net.cell_px,
-            edges_px=config.model.size_edges_px,  # type: ignore[arg-type]
+            edges_px=config.model.size_edges_px,
         )
         for k in range(len(rate)):
             logs[k].append(np.log(rate[k][valid] + 1e-9))
@@ -172,10 +172,10 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
         for k in range(len(x)):
             log_rate = x[k] * fitted[k, 1].exp() + fitted[k, 0]
             total = total + (log_rate.exp() - n[k] * log_rate).sum()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         return total
 
-    optimiser.step(loss)
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
     net.saliency_head.calibration.copy_(fitted.detach().clamp(-2, 2))
 
 

@@ -87,7 +87,7 @@ def _weights(scenes: Sequence[LabelledScene], n_objects: Sequence[int]) -> np.nd
     places = [scene.place for scene in scenes]
     total = {place: sum(n for n, p in zip(n_objects, places, strict=True) if p == place) for place in set(places)}
     weights = np.array([scene.weight * (total[scene.place] + 4) ** 0.5 / places.count(scene.place) for scene in scenes])
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 class EpochSamples(Dataset[Sample]):

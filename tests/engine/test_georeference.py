@@ -11,9 +11,9 @@ from affine import Affine
 from exact import exact_config, exact_model
 from scipy.spatial import cKDTree
 
+from geopdn.budget import Budget
 from geopdn.engine import DetectOptions, detect
 from geopdn.geometry.ground import map_to_pixel, pixel_to_map
-from geopdn.plan import Budget
 from geopdn.scene import Scene
 from geopdn.scene.resample import resample
 

@@ -8,12 +8,12 @@ import rasterio
 from affine import Affine
 from exact import exact_config, exact_model
 
+from geopdn.budget import Budget
 from geopdn.engine import DetectOptions, detect, saliency_of
 from geopdn.engine.reading import batches_in_file_order
 from geopdn.engine.rounds import in_core, is_cut
 from geopdn.errors import SceneReadError
 from geopdn.geometry.window import Size, Window
-from geopdn.plan import Budget
 from geopdn.scene import Scene
 
 TRANSFORM = Affine(0.5, 0, 500000, 0, -0.5, 5000000)

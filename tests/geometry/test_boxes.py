@@ -86,24 +86,6 @@ def test_angle_runs_from_x_to_y() -> None:
     )
 
 
-def test_iou_is_shapelys() -> None:
-    rng = np.random.default_rng(1)
-    first = np.column_stack([rng.uniform(0, 20, (200, 2)), rng.uniform(2, 30, (200, 2)), rng.uniform(-2, 2, 200)])
-    second = first[rng.permutation(200)]
-    iou, ios = box.oriented_iou(first, second), box.intersection_over_smaller(first, second)
-    for a, b, over_union, over_smaller in zip(map(reference, first), map(reference, second), iou, ios, strict=True):
-        shared = a.intersection(b).area
-        if shapely.hausdorff_distance(a, b) > 1e-3:
-            assert over_union == pytest.approx(shared / (a.area + b.area - shared), abs=1e-9)
-            assert over_smaller == pytest.approx(shared / min(a.area, b.area), abs=1e-9)
-
-
-def test_boxes_without_area_have_no_overlap() -> None:
-    flat = np.array([[5.0, 5, 0, 0, 0]])
-    assert box.oriented_iou(flat, flat)[0] == 0
-    assert box.intersection_over_smaller(flat, flat)[0] == 0
-
-
 def test_lines_and_points_become_boxes_of_the_least_side() -> None:
     shapes = [shapely.Point(3, 4), shapely.LineString([(0, 0), (6, 8)])]
     np.testing.assert_allclose(box.from_polygons(shapes, min_side=2)[0, :4], [3, 4, 2, 2])
@@ -117,5 +99,4 @@ def test_no_boxes(shape: tuple[int, ...]) -> None:
     assert box.bounds(none).shape == (0, 4)
     assert box.normalise(none).shape == (0, 5)
     assert box.axis_aligned(none).shape == (0, 5)
-    assert box.oriented_iou(none, none).shape == (0,)
     assert box.from_polygons([]).shape == (0, 5)

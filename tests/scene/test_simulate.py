@@ -186,7 +186,7 @@ def test_clouds_cover_about_their_share():
 
 def test_progress_ends_complete_and_nothing_else_is_left(tmp_path):
     calls: list[tuple[int, int]] = []
-    small = Simulation("harbour", Size(600, 520), seed=1, n_objects=0, pixel_size_m=10.0)
+    small = Simulation("harbour", Size(530, 600), seed=1, n_objects=0, pixel_size_m=10.0)
     simulate(
         small, tmp_path / "s.tif", truth=tmp_path / "s.gpkg", progress=lambda done, total: calls.append((done, total))
     )

@@ -1,0 +1,220 @@
+"""The drive: look at the overview, plan, inspect in rounds, re-weight what has not been seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geopdn.budget import Budget, Spending
+from geopdn.detections import Detections, Reason, WindowRecord
+from geopdn.engine.options import DetectOptions, Progress
+from geopdn.engine.overview_pass import SceneMap, look_at_overview
+from geopdn.engine.rounds import Seen, advise, fuse, inspect_windows
+from geopdn.errors import SceneReadError
+from geopdn.model.patchdrivenet import PatchDriveNet
+from geopdn.plan import (
+    Coverage,
+    Planned,
+    gamma_poisson,
+    plan_windows,
+    recall_estimate,
+    scan,
+    scan_is_cheaper,
+    scan_kind,
+)
+from geopdn.scene import PixelSource, Stretch
+
+ROUNDS = 4
+MAX_ROUNDS = 8
+FEW_WINDOWS = 24  # plans this small are looked at in one round
+RAW_SCORE = 0.05
+
+
+@dataclass(slots=True, eq=False)
+class Search:
+    """The state of one run.
+
+    Attributes:
+        source: the scene.
+        net: the network, on `device`.
+        stretch: the scene's radiometric stretch.
+        options: how it is searched.
+        device: where the network runs.
+        min_score: lowest score that counts as found.
+        report: receives the progress.
+        records: windows looked at, by index.
+        found: detections of each, in the same order.
+        total: windows planned so far.
+        n_found: detections that count, duplicates included.
+    """
+
+    source: PixelSource
+    net: PatchDriveNet
+    stretch: Stretch
+    options: DetectOptions
+    device: torch.device
+    min_score: float
+    report: Callable[[Progress], None]
+    records: list[WindowRecord] = field(default_factory=list)
+    found: list[Detections] = field(default_factory=list)
+    total: int = 0
+    n_found: int = 0
+
+    def look(self, windows: Sequence[Planned], *, reason: Reason, round_: int, grid: torch.Tensor | None) -> list[Seen]:
+        """Inspect windows and record them."""
+        start = done = len(self.records)
+        self.total = max(self.total, start + len(windows))
+
+        def finished(seen: Seen) -> None:
+            nonlocal done
+            done += 1
+            self.n_found += int((seen.detections.score >= self.min_score).sum())
+            self.report(Progress("windows", done, self.total, self.n_found))
+
+        seen = inspect_windows(
+            [(start + i, item) for i, item in enumerate(windows)],
+            source=self.source,
+            stretch=self.stretch,
+            net=self.net,
+            grid=grid,
+            device=self.device,
+            min_score=min(RAW_SCORE, self.min_score),
+            done=finished,
+        )
+        for item, s in zip(windows, seen, strict=True):
+            if s.status == "failed" and self.options.strict:
+                raise SceneReadError(s.cause)
+            kind = self.net.config.kinds[item.kind].name if reason != "dense" else "dense"
+            self.records.append(
+                WindowRecord(
+                    index=s.index,
+                    window=item.window,
+                    core=item.core,
+                    kind=kind,
+                    reason=reason,
+                    round=round_,
+                    expected=round(item.gain, 4),
+                    status=s.status,  # type: ignore[arg-type]
+                    cause=s.cause,
+                )
+            )
+            self.found.append(s.detections)
+        return seen
+
+
+def drive(
+    search: Search, inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None
+) -> tuple[str, float | None, SceneMap, Coverage]:
+    """Stages 1 to 4 on a large scene."""
+    net, source, budget = search.net, search.source, search.options.budget
+    scene_map = look_at_overview(
+        source,
+        net,
+        stretch=search.stretch,
+        device=search.device,
+        progress=lambda done, total: search.report(Progress("overview", done, total, 0)),
+    )
+    if inside is not None:
+        scene_map.valid &= _cells_inside(inside, scene_map.valid.shape, net.cell_px)
+        scene_map.rate *= scene_map.valid
+    priorities = net.patch_priorities().double().cpu().numpy()
+    coverage = Coverage(scene_map.rate, priorities, kinds=net.config.kinds, cell_px=net.cell_px, size=source.size)
+    windows, after = (
+        plan_windows(coverage.copy(), budget=budget, spent=Spending()) if not budget.full else ([], Spending())
+    )
+    if budget.full or (budget.recall is not None and _only_recall(budget) and scan_is_cheaper(after.ms, coverage)):
+        best = scan_kind(net.config.kinds, priorities, coverage.totals())
+        kind = best if search.options.scan_with is None else search.options.scan_with
+        everything = [
+            w for w in scan(net.config.kinds, kind, size=source.size) if _has_valid(w, scene_map, net.cell_px)
+        ]
+        for item in everything:
+            coverage.cover(kind, item.core)
+        search.look(everything, reason="scan", round_=0, grid=scene_map.grid)
+        return "scan", 1.0, scene_map, coverage
+    _rounds(search, coverage, scene_map, planned_ms=after.ms, n_planned=len(windows))
+    if math.isclose(coverage.reachable(), 0.0):
+        return "sparse", None, scene_map, coverage
+    return "sparse", recall_estimate(coverage, n_found=search.n_found), scene_map, coverage
+
+
+def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_ms: float, n_planned: int) -> None:
+    budget, net, options = search.options.budget, search.net, search.options
+    spent, state = Spending(), None
+    search.total = n_planned
+    rounds = 1 if n_planned <= FEW_WINDOWS or options.drive == "static" else ROUNDS
+    for round_ in range(MAX_ROUNDS):
+        last = round_ >= rounds - 1
+        windows, spent = plan_windows(
+            coverage,
+            budget=budget,
+            spent=spent,
+            n_found=search.n_found,
+            until_ms=None if last else planned_ms / rounds,
+        )
+        if not windows:
+            break
+        expected = [coverage.expected_in(item.core) for item in windows]
+        seen = search.look(windows, reason="plan", round_=round_, grid=scene_map.grid)
+        if options.drive == "static" or rounds == 1:
+            break
+        if options.fusion:
+            scene_map.grid = fuse(scene_map.grid, seen, windows, net=net)
+        log_factor = _evidence(search, coverage)
+        if options.drive == "lstm":
+            advice, state = advise(
+                seen,
+                windows,
+                expected,
+                net=net,
+                grid=scene_map.grid,
+                seen_share=float(coverage.seen.mean()),
+                min_score=search.min_score,
+                state=state,
+            )
+            h, w = log_factor.shape
+            log_factor = log_factor + np.kron(advice, np.ones((4, 4), np.float32))[:h, :w]
+        coverage.redirect(log_factor)
+
+
+def _evidence(search: Search, coverage: Coverage) -> NDArray[np.float32]:
+    """Gamma-Poisson log ratio of what all windows so far found to what the prior expected there."""
+    _, h, w = coverage.prior.shape
+    detections = Detections.concatenate(search.found)
+    kept = detections.take(detections.score >= search.min_score)
+    row = np.clip((kept.boxes[:, 1] // coverage.cell_px).astype(int), 0, h - 1)
+    col = np.clip((kept.boxes[:, 0] // coverage.cell_px).astype(int), 0, w - 1)
+    found = np.zeros((h, w))
+    np.add.at(found, (row, col), 1.0)
+    expected = (coverage.prior * coverage.found).sum(0, dtype=np.float64) * coverage.seen
+    return gamma_poisson(found, expected)
+
+
+def _only_recall(budget: Budget) -> bool:
+    return budget.share is None and budget.windows is None and budget.seconds is None
+
+
+def _has_valid(item: Planned, scene_map: SceneMap, cell_px: int) -> bool:
+    core = item.core
+    rows = slice(core.row // cell_px, -(-core.row_stop // cell_px))
+    cols = slice(core.col // cell_px, -(-core.col_stop // cell_px))
+    return bool(scene_map.valid[rows, cols].any())
+
+
+def _cells_inside(
+    inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]], shape: tuple[int, ...], cell_px: int
+) -> NDArray[np.bool_]:
+    """Cells of which a corner or the centre lies in the area of interest."""
+    h, w = shape
+    mask = np.zeros((h, w), np.bool_)
+    col = np.arange(w, dtype=np.float64)
+    for row in range(h):
+        for dy, dx in ((0.5, 0.5), (0, 0), (0, 1), (1, 0), (1, 1)):
+            points = np.stack([(col + dx) * cell_px, np.full(w, (row + dy) * cell_px)], 1)
+            mask[row] |= inside(points)
+    return mask

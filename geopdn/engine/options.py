@@ -1,0 +1,49 @@
+"""How a scene is searched, and what is told while it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from geopdn.budget import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands; given to the callback after each window.
+
+    Attributes:
+        stage: `overview` or `windows`.
+        done: tiles or windows finished.
+        total: as planned so far; grows when a round adds windows.
+        found: detections so far, before duplicates are removed.
+    """
+
+    stage: str
+    done: int
+    total: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True)
+class DetectOptions:
+    """How a scene is searched.
+
+    Attributes:
+        budget: how much may be spent.
+        min_score: lowest score of the result, None for the model's own.
+        device: `cpu` or `cuda`.
+        drive: what re-weights the unseen after each round: the Gamma-Poisson update, that and the LSTM, or nothing.
+        fusion: whether later windows see what earlier ones found.
+        strict: raise when a window cannot be read, instead of recording it.
+        keep_saliency: put the expected counts into the result.
+        scan_with: index of the window kind of a full scan, None for the best by the model's priorities.
+    """
+
+    budget: Budget = field(default_factory=lambda: Budget(recall=0.98))
+    min_score: float | None = None
+    device: str = "cpu"
+    drive: str = "gamma-poisson"
+    fusion: bool = True
+    strict: bool = False
+    keep_saliency: bool = False
+    scan_with: int | None = None
