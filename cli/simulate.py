@@ -10,7 +10,7 @@ from geopdn.cli.progress import meter
 from geopdn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from geopdn.scene.simulate import Kind
+    from geopdn.scene.simulation import Kind
 
 KINDS: "dict[str, Kind]" = {"airport": "airport", "harbour": "harbour"}
 PIXEL_SIZE_M = {"airport": 0.5, "harbour": 10.0}
@@ -43,8 +43,8 @@ def simulate(
         raise ConfigError(f"kind of scene {kind!r}: expected {' or '.join(KINDS)}")
     from geopdn.geometry.window import Size
     from geopdn.output.write import check_destination
-    from geopdn.scene.simulate import Simulation
     from geopdn.scene.simulate import simulate as draw
+    from geopdn.scene.simulation import Simulation
 
     truth = output.with_suffix(".truth.gpkg")
     check_destination(output, overwrite=overwrite, endings=(".tif",))
