@@ -155,7 +155,8 @@ def evaluate_result(
         labels: vector labels, see `read_labels`.
         frame: the scene.
         iou: overlap from which an object counts as found.
-        mode: how to measure overlap; None takes what the labels support.
+        mode: how to measure overlap; None takes what detections and labels support: upright boxes where the
+            detections have no heading.
         layer: layer of the labels.
         label_field: column of the labels with the class names.
         point_size_m: ground size of the square that stands for a label that is a point.
@@ -178,8 +179,15 @@ def evaluate_result(
     if frame is None:
         frame, grid = frame_around(table, there, name=str(detections)), "extent"
     boxes, score, texts = _found(table, detections, frame)
+    upright = len(table) > 0 and "heading_deg" in table.columns and bool(table["heading_deg"].isna().all())
     truth = read_labels(
-        labels, frame, layer=layer, label_field=label_field, point_size_m=point_size_m, allow_empty=not len(there)
+        labels,
+        frame,
+        layer=layer,
+        label_field=label_field,
+        point_size_m=point_size_m,
+        upright=upright,
+        allow_empty=not len(there),
     )
     names = sorted({*truth.names, *texts})
     if one_class:

@@ -94,8 +94,11 @@ def draw_radiance(rng: np.random.Generator, *, n_bands: int, strength: float) ->
     gain = np.exp(np.clip(common + apart, -0.8, 0.8))
     offset = rng.normal(0, strength / 10, 1) + rng.normal(0, strength / 20, n_bands)
     gamma = float(np.exp(np.clip(rng.normal(0, strength), -0.6, 0.6)))
-    as_columns = (torch.from_numpy(values.astype(np.float32))[:, None, None] for values in (gain, offset))
-    return Radiance(*as_columns, gamma)
+    return Radiance(gain=_column(gain), offset=_column(offset), gamma=gamma)
+
+
+def _column(values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))[:, None, None]
 
 
 def cut_window(
