@@ -100,10 +100,12 @@ def fit(
     from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
     from lightning.pytorch.loggers import CSVLogger
 
+    from geopdn.train.allocator import keep_freed_memory
     from geopdn.train.callbacks import CurvePicture, EpochStream
     from geopdn.train.module import PatchDriveModule
     from geopdn.train.stream import TrainingScenes
 
+    keep_freed_memory()
     training = config.training
     seed_everything(training.seed, verbose=False)
     chosen = [scene for scene in scenes if scene.split == "train"]
