@@ -121,7 +121,8 @@ class Coverage:
     def gain(self, kind: int, core: Window) -> float:
         """Expected new finds of a window of that kind with that core."""
         rows, cols = self.cells(core)
-        chance = np.maximum(self.priorities[kind][:, None, None] - self.found[:, rows, cols], 0)
+        priority = self.priorities[kind][:, None, None].astype(np.float32)  # as `cover` stores it
+        chance = np.maximum(priority - self.found[:, rows, cols], 0)
         return float((self.rate[:, rows, cols] * chance).sum(dtype=np.float64))
 
     def cover(self, kind: int, core: Window) -> None:

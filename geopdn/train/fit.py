@@ -121,7 +121,7 @@ def fit(
         max_steps=training.steps,
         max_epochs=-1,
         logger=logger,
-        log_every_n_steps=10,
+        log_every_n_steps=min(10, training.checkpoint_every),
         gradient_clip_val=5.0,
         enable_model_summary=False,
         enable_progress_bar=progress,

@@ -62,7 +62,8 @@ def test_warnings_of_geopdn_are_one_line_and_others_are_not_shown(cli, monkeypat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_a_process_with_130_and_one_line(number, tmp_path):
     code = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "import geopdn.cli.destinations as module\n"
         "def slow(*_, **__):\n    print('ready', flush=True)\n    time.sleep(60)\n"
         "import geopdn.cli.simulate, geopdn.output.write\n"

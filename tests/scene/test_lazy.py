@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from conftest import valid_truth
+from scene_factory import valid_truth
 
 from geopdn.scene.reader import Scene
 

@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 import rasterio
-from conftest import valid_truth
+from scene_factory import valid_truth
 
 from geopdn.errors import RadiometryWarning
 from geopdn.geometry.window import Window
