@@ -111,7 +111,7 @@ def test_boxes_stay_on_their_pixels_through_every_augmentation(bars):
                 if not (length < x < side - length and length < y < side - length):
                     continue
                 seen += 1
-                for u, v in ((0, 0), (0.38, 0.3), (-0.38, 0.3), (0.38, -0.3), (-0.38, -0.3)):
+                for u, v in ((0, 0), (0.36, 0.15), (-0.36, 0.15), (0.36, -0.15), (-0.36, -0.15)):
                     px = x + u * length * np.cos(angle) - v * width * np.sin(angle)
                     py = y + u * length * np.sin(angle) + v * width * np.cos(angle)
                     assert image[int(py), int(px)] > 0.6
