@@ -63,7 +63,7 @@ def detect(
     with torch.inference_mode():
         if source.size.height < DENSE_SIDE and source.size.width < DENSE_SIDE:
             path = "dense"
-            search.look([_whole(source.size)], reason="dense", round_=0, grid=None)
+            search.look([_whole(source.size, level=net.config.kinds[0].level)], reason="dense", round_=0, grid=None)
         else:
             path, estimate, scene_map, coverage = drive(search, inside)
     merged = merge(Detections.concatenate(search.found), cores=core_array(search.records), size=source.size)
@@ -125,10 +125,12 @@ def saliency_rates(
     return scene_map.rate, scene_map.valid
 
 
-def _whole(size: Size) -> Planned:
-    side_h, side_w = -(-size.height // 32) * 32, -(-size.width // 32) * 32
+def _whole(size: Size, *, level: int) -> Planned:
+    """One window over the whole scene, at the level that the model's first kind is read at."""
+    step = 32 << level
+    height, width = (-(-side // step) * 32 for side in (size.height, size.width))
     core = Window(0, 0, size.height, size.width)
-    return Planned(kind=0, core=core, window=Window(0, 0, side_h, side_w), gain=0.0)
+    return Planned(kind=0, core=core, window=Window(0, 0, height, width, level), gain=0.0)
 
 
 def _with_counts(records: Sequence[WindowRecord], detections: Detections) -> list[WindowRecord]:

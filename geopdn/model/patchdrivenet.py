@@ -159,12 +159,14 @@ class PatchDriveNet(nn.Module):
 
     def _dense(self, x: Tensor, *, min_score: float) -> PatchDriveOutput:
         _, _, h, w = x.shape
-        padded = F.pad(x, (0, -w % 32, 0, -h % 32))
-        _, maps = self.inspect(padded, None)
+        step = 1 << self.config.kinds[0].level
+        padded = F.pad(x, (0, -w % (32 * step), 0, -h % (32 * step)))
+        _, maps = self.inspect(F.avg_pool2d(padded, step), None)
         found = self.detect(maps, min_score=min_score)
-        inside = (found.boxes[:, 0] < w) & (found.boxes[:, 1] < h)
+        boxes = found.boxes * found.boxes.new_tensor([step, step, step, step, 1])
+        inside = (boxes[:, 0] < w) & (boxes[:, 1] < h)
         window = torch.zeros(1, 3, dtype=torch.long, device=x.device)
-        return PatchDriveOutput(found.boxes[inside], found.score[inside], found.label[inside], window, None, None)
+        return PatchDriveOutput(boxes[inside], found.score[inside], found.label[inside], window, None, None)
 
     def _drive(self, x: Tensor, *, min_score: float, rounds: int = 2) -> PatchDriveOutput:
         _, _, h, w = x.shape

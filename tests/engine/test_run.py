@@ -9,6 +9,7 @@ from affine import Affine
 from exact import exact_config, exact_model
 
 from geopdn.budget import Budget
+from geopdn.config import WindowKind
 from geopdn.engine import DetectOptions, detect, saliency_of
 from geopdn.engine.reading import batches_in_file_order
 from geopdn.engine.rounds import in_core, is_cut
@@ -116,6 +117,18 @@ def test_small_scenes_take_the_dense_path_and_find_what_is_there(tmp_path, model
         result = detect(scene, model, DetectOptions())
     assert result.facts["path"] == "dense"
     assert sorted(map(tuple, result.detections.boxes[:, :2].round(3))) == [(46, 36), (476, 486)]
+
+
+def test_the_dense_path_reads_the_level_of_the_first_kind(tmp_path):
+    config = exact_config(bands=("1",), high=255.0, pixel_size_m=0.5)
+    kinds = (WindowKind(extent=1024, level=1, halo=32), *config.kinds)
+    coarse = exact_model(config.model_copy(update={"kinds": kinds}))
+    path = write(tmp_path / "scene.tif", squares(501, [(30, 40), (480, 470)]))
+    with Scene.open(path) as scene:
+        result = detect(scene, coarse, DetectOptions())
+    assert result.facts["path"] == "dense"
+    assert result.windows[0].window == Window(0, 0, 256, 256, 1)
+    assert sorted(map(tuple, result.detections.boxes[:, :4].round(3))) == [(46, 36, 12, 12), (476, 486, 12, 12)]
 
 
 def test_a_budget_of_windows_or_share_is_not_exceeded(tmp_path, model):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from shapely.geometry import Polygon
 
+from geopdn.config import WindowKind
 from geopdn.errors import ConfigError
 from geopdn.geometry.boxes import corners
 from geopdn.model.backbones import make_backbone
@@ -42,6 +43,20 @@ def test_small_images_take_the_dense_path(net):
     out = net(torch.rand(1, 3, 300, 411))[0]
     assert out.saliency is None
     assert out.windows.tolist() == [[0, 0, 0]]
+
+
+def test_small_images_are_seen_at_the_level_of_the_first_kind():
+    config = rgb_config()
+    kinds = (WindowKind(extent=1024, level=1, halo=64), *config.kinds[:2])
+    net = PatchDriveNet(config=config.model_copy(update={"kinds": kinds})).eval()
+    image = torch.rand(1, 3, 150, 90)
+    out = net(image, min_score=0.0)[0]
+    halved = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(image, (0, 38, 0, 42)), 2)
+    _, maps = net.inspect(halved, None)
+    found = net.detect(maps, min_score=0.0)
+    inside = (2 * found.boxes[:, 0] < 90) & (2 * found.boxes[:, 1] < 150)
+    assert torch.allclose(out.boxes[:, :4], 2 * found.boxes[inside, :4])
+    assert torch.equal(out.boxes[:, 4], found.boxes[inside, 4])
 
 
 def test_forward_refuses_other_bands(net):
