@@ -11,6 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geopdn.errors import GeoreferenceError, LabelError
+from geopdn.evaluate.repeats import first_of_each
 from geopdn.geometry import boxes as box
 from geopdn.geometry import ground
 from geopdn.output.frames import map_transform
@@ -47,6 +48,7 @@ class Truth:
         axis_aligned: True where the labels are upright rectangles and so say nothing of a heading.
         n_outside: features dropped because they do not touch the scene.
         n_empty: features dropped because they have no geometry.
+        n_repeated: features dropped because they mark an object that an earlier one marks (`geopdn.evaluate.repeats`).
     """
 
     boxes: box.Boxes
@@ -56,6 +58,7 @@ class Truth:
     axis_aligned: bool = False
     n_outside: int = 0
     n_empty: int = 0
+    n_repeated: int = 0
 
     def __post_init__(self) -> None:
         m = len(self.labels)
@@ -86,7 +89,7 @@ def read_labels(
 
     A column `scene`, where present, keeps the features whose value is the scene's name (with or without folder
     and ending); columns `truncated` and `ignore` mark what is not scored. A feature of several separate parts is
-    as many objects.
+    as many objects; features of one class that mark one object twice count once.
 
     Args:
         path: GeoPackage, GeoJSON or any other vector file that GDAL reads.
@@ -130,14 +133,20 @@ def read_labels(
         raise LabelError(_elsewhere(path, geometries, table.crs, frame))
     centre_out = (boxes[:, 0] < 0) | (boxes[:, 0] >= width) | (boxes[:, 1] < 0) | (boxes[:, 1] >= height)
     labels = np.array([classes.index(name) for name in text], np.int64)[chosen][source]
+    boxes, labels = boxes[touches], labels[touches]
+    ignore = (skip[chosen][source] | centre_out)[touches]
+    first = first_of_each(boxes, labels)
+    np.logical_or.at(ignore, first, ignore)  # one mark "do not score" holds for all marks of the object
+    stands = first == np.arange(len(first))
     return Truth(
-        boxes=boxes[touches],
-        labels=labels[touches],
+        boxes=boxes[stands],
+        labels=labels[stands],
         names=classes,
-        ignore=(skip[chosen][source] | centre_out)[touches],
+        ignore=ignore[stands],
         axis_aligned=upright or are_upright(shapes[touches]),
         n_outside=int((~touches).sum()) + n_lost,
         n_empty=n_empty,
+        n_repeated=int((~stands).sum()),
     )
 
 

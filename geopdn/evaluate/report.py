@@ -59,6 +59,7 @@ class Evaluation:
         n_truth: true objects that count.
         n_ignored: true objects not scored (truncated, or with the centre outside).
         n_outside: labels that do not touch the scene.
+        n_repeated: labels left out because an earlier one marks the same object.
         n_detections: detections in the file.
         n_absorbed: detections on ignored truth, not scored.
         ap: average precision at `iou` (101 points), mean over the classes that occur; no cap on detections.
@@ -81,6 +82,7 @@ class Evaluation:
     n_truth: int
     n_ignored: int
     n_outside: int
+    n_repeated: int
     n_detections: int
     n_absorbed: int
     ap: float | None
@@ -116,7 +118,10 @@ class Evaluation:
             ("mean offset, m", _show(self.offset_m, 2)),
             ("median heading error, degrees", _show(self.heading_error_deg, 1)),
             ("detections (on ignored truth)", f"{self.n_detections} ({self.n_absorbed})"),
-            ("true objects (ignored, outside)", f"{self.n_truth} ({self.n_ignored}, {self.n_outside})"),
+            (
+                "true objects (ignored, outside, marked twice)",
+                f"{self.n_truth} ({self.n_ignored}, {self.n_outside}, {self.n_repeated})",
+            ),
         ]
         lines = ["| measure | value |", "|---|---|", *(f"| {name} | {value or '-'} |" for name, value in rows)]
         lines += ["", "| length, m | objects | recall |", "|---|---|---|"]
@@ -228,6 +233,7 @@ def _evaluation(
         n_truth=curve.n_truth,
         n_ignored=int(truth.ignore.sum()),
         n_outside=truth.n_outside,
+        n_repeated=truth.n_repeated,
         n_detections=len(first.score),
         n_absorbed=int(first.absorbed.sum()),
         ap=mean_average_precision([first], n_classes=n_classes),

@@ -112,6 +112,8 @@ def fit(
     say(f"reading {len(chosen)} training scenes of {len({scene.place for scene in chosen})} places")
     stream = TrainingScenes(chosen, config=config)
     say(f"{sum(stream.n_objects)} labelled objects; {training.steps} steps of {training.batch} regions")
+    if stream.n_repeated:
+        say(f"{stream.n_repeated} labels mark an object that another one marks: left out")
     module = PatchDriveModule(config)
     keep_earlier_metrics(output)
     logger = CSVLogger(save_dir=str(output), name=None, version="")

@@ -45,6 +45,7 @@ class TrainingScenes:
         self.datasets: list[Any] = []
         self.samplers: list[ObjectGeoSampler] = []
         self.n_objects: list[int] = []
+        self.n_repeated = 0
         model, training = config.model, config.training
         for done, scene in enumerate(scenes):
             images = SceneImages(str(scene.path), config=model, region_px=training.region_px)
@@ -70,6 +71,7 @@ class TrainingScenes:
             )
             self.datasets.append(dataset)
             self.n_objects.append(len(labels.boxes))
+            self.n_repeated += truth.n_repeated
             if progress:
                 progress(done + 1, len(scenes))
         self.weights = _weights(scenes, self.n_objects)

@@ -16,6 +16,7 @@ from pyproj import CRS
 from geopdn.detections import SceneFrame
 from geopdn.errors import LabelError
 from geopdn.evaluate.labels import Truth, read_labels
+from geopdn.evaluate.repeats import first_of_each
 from geopdn.geometry import boxes as box
 from geopdn.geometry.ground import pixel_to_map
 from geopdn.geometry.window import Size
@@ -203,6 +204,27 @@ def test_labels_outside_the_domain_of_the_scenes_crs_count_as_outside(tmp_path: 
     assert (len(truth), truth.n_outside) == (3, 1)
 
 
+def test_an_object_that_is_marked_twice_counts_once(tmp_path: Path) -> None:
+    again = BOXES[[0, 1, 0]] + np.array([[2, 1, 1, 1, 0.02], [0, 0, 0, 0, 0], [-1, 0, 0, 0, 0]])
+    near = BOXES[:1] + np.array([[0, 9, 0, 0, 0]])  # moored beside the first: overlaps it a little
+    geometry = on_map(np.concatenate([BOXES, again, near]))
+    names = ["ship"] * 4 + ["boat", "ship", "ship"]
+    skip = [False] * 5 + [True, False]
+    truth = read_labels(write(tmp_path / "l.gpkg", geometry, label=names, ignore=skip), FRAME)
+    np.testing.assert_allclose(truth.boxes, np.concatenate([BOXES, again[1:2], near]), atol=1e-6)
+    assert [truth.names[k] for k in truth.labels] == ["ship", "ship", "ship", "boat", "ship"]
+    assert truth.n_repeated == 2
+    assert truth.ignore.tolist() == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]])
+def test_repeats_of_a_repeat_are_not_dropped_with_it(order: list[int]) -> None:
+    chain = np.array([[0.0, 0, 20, 20, 0], [5, 0, 20, 20, 0], [10, 0, 20, 20, 0]])[order]
+    first = first_of_each(chain, np.zeros(3, np.int64))
+    stands = chain[first == np.arange(3)][:, 0]
+    assert sorted(stands) == ([5.0] if order[0] == 1 else [0.0, 10.0])
+
+
 def test_ragged_truth_is_refused() -> None:
     with pytest.raises(ValueError, match=r"2 labels need boxes \[2, 5\]"):
         Truth(BOXES, np.zeros(2, int), ("a",), np.zeros(2, bool))
@@ -227,6 +249,14 @@ def test_real_vessels() -> None:
     assert {truth.names for truth in truths} == {("vessel",)}
     assert sum(truth.n_outside for truth in truths) == 0
     assert 10 < np.median(np.concatenate([truth.boxes[:, 2] for truth in truths])) < 18
+
+
+@needs_real
+@pytest.mark.real
+def test_real_aircraft_that_are_marked_twice() -> None:
+    labels = REAL / "aircraft_airbus" / "labels.gpkg"
+    truth = read_labels(labels, real_frame(labels.with_name("site08_2.tif")))
+    assert (len(truth), truth.n_repeated) == (46, 46)
 
 
 @needs_real
