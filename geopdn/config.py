@@ -189,6 +189,7 @@ class TrainingConfig(Strict):
         ema: decay of the running average of the weights; the average is what is kept.
         checkpoint_every: steps between checkpoints (one epoch).
         context_dropout: share of the windows that see nothing of the global grid.
+        pretrained: start the high-resolution backbone from ImageNet features (see `geopdn.model.pretrained`).
     """
 
     seed: int = 0
@@ -208,6 +209,7 @@ class TrainingConfig(Strict):
     ema: Share = 0.998
     checkpoint_every: Annotated[int, Field(ge=1)] = 200
     context_dropout: Share = 0.2
+    pretrained: bool = False
 
 
 class TrainConfig(Strict):

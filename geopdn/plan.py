@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from geopdn.budget import Budget, Spending, window_cost
 from geopdn.config import WindowKind
@@ -24,6 +23,7 @@ from geopdn.geometry.window import Size, Window
 
 LATTICE = 2  # cells between candidate positions
 NEGLIGIBLE = 1e-9
+DOUBT = 0.5  # of an object
 SCAN_INSTEAD = 0.6  # of the full scan's cost: above, the plan becomes the full scan
 
 Rates = NDArray[np.float32]
@@ -156,16 +156,13 @@ class Coverage:
         self.rate = self.prior * factor
 
 
-def recall_estimate(coverage: Coverage, *, n_found: int) -> float:
+def recall_estimate(coverage: Coverage, *, n_found: float) -> float:
     """Expected share, in [0, 1], of what a full scan would find that has been found.
 
-    What was found counts for itself where it exceeds what was expected; half an object of doubt keeps an empty
-    scene from being declared finished on no evidence.
+    Half an object of doubt keeps an empty scene from being declared finished on no evidence.
     """
-    covered = coverage.covered()
-    left = max(0.0, coverage.reachable() - covered)
-    had = max(float(n_found), covered) + 0.5
-    return had / (had + left)
+    left = max(0.0, coverage.reachable() - coverage.covered())
+    return (n_found + DOUBT) / (n_found + DOUBT + left)
 
 
 def plan_windows(
@@ -174,8 +171,8 @@ def plan_windows(
     budget: Budget,
     spent: Spending,
     n_found: int = 0,
-    until_recall: float | None = None,
     until_ms: float | None = None,
+    only: int | None = None,
 ) -> tuple[list[Planned], Spending]:
     """Add windows by gain per cost until the budget, the recall target or the gains are used up.
 
@@ -184,21 +181,22 @@ def plan_windows(
         budget: the limits.
         spent: what has been used up before.
         n_found: objects found by the windows looked at before.
-        until_recall: recall target of this round, default the budget's.
         until_ms: plan at most this many nominal milliseconds in this round.
+        only: index of a kind: its windows alone are considered, and only those of its full scan.
 
     Returns:
         The windows in the order of their gain per cost, and what is used up after them.
     """
-    target = until_recall if until_recall is not None else budget.recall
-    reachable, covered = coverage.reachable(), coverage.covered()
-    heap = _candidates(coverage, budget)
+    target = budget.recall
+    reachable, before = coverage.reachable(), coverage.covered()
+    covered = before
+    heap = _candidates(coverage, budget) if only is None else _tiles(coverage, budget, only)
     heapq.heapify(heap)
     planned: list[Planned] = []
     start_ms = spent.ms
     while heap:
         if target is not None:
-            had = max(float(n_found), covered) + 0.5
+            had = n_found + covered - before + DOUBT
             if had / (had + max(0.0, reachable - covered)) >= target:
                 break
         if until_ms is not None and spent.ms - start_ms >= until_ms:
@@ -256,6 +254,15 @@ def _candidates(coverage: Coverage, budget: Budget) -> list[tuple[float, int, in
     return entries
 
 
+def _tiles(coverage: Coverage, budget: Budget, kind: int) -> list[tuple[float, int, int, int]]:
+    """The same for the windows of one kind's full scan."""
+    price = _price(coverage.kinds[kind], budget)
+    return [
+        (-coverage.gain(kind, item.core) / price, kind, item.core.row, item.core.col)
+        for item in scan(coverage.kinds, kind, size=coverage.size)
+    ]
+
+
 def _starts(n_cells: int, side: int) -> NDArray[np.int64]:
     """Candidate first cells along one axis: every `LATTICE` cells, and the last that touches the far edge."""
     last = max(0, n_cells - side)
@@ -267,22 +274,3 @@ def scan_is_cheaper(planned_ms: float, coverage: Coverage) -> bool:
     kind = coverage.kinds[scan_kind(coverage.kinds, coverage.priorities, coverage.totals())]
     n = math.ceil(coverage.size.height / kind.core) * math.ceil(coverage.size.width / kind.core)
     return planned_ms > SCAN_INSTEAD * n * window_cost(kind)
-
-
-def gamma_poisson(
-    found: NDArray[np.float64], expected: NDArray[np.float64], *, sigma_cells: float = 10.0, prior: float = 4.0
-) -> NDArray[np.float32]:
-    """Log ratio `[h, w]` of found to expected around each cell, shrunk to 0 where there is little evidence.
-
-    The posterior mean of a Gamma(prior, prior) factor on Poisson rates, with a Gaussian neighbourhood.
-
-    Args:
-        found: `[h, w]` objects found, at their cells.
-        expected: `[h, w]` objects expected in the cells that were looked at, 0 elsewhere.
-        sigma_cells: reach of the evidence.
-        prior: pseudo-count of objects.
-    """
-    weight = 2 * math.pi * sigma_cells**2
-    n = gaussian_filter(found, sigma_cells, mode="constant") * weight
-    e = gaussian_filter(expected, sigma_cells, mode="constant") * weight
-    return np.asarray(np.log((prior + n) / (prior + e)), np.float32)

@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from geopdn.budget import Budget, Spending
+from geopdn.budget import Budget, Spending, window_cost
 from geopdn.detections import Detections, Reason, WindowRecord
 from geopdn.engine.options import DetectOptions, Progress
 from geopdn.engine.overview_pass import SceneMap, look_at_overview
 from geopdn.engine.rounds import Seen, advise, fuse, inspect_windows
 from geopdn.errors import SceneReadError
+from geopdn.evidence import log_evidence
+from geopdn.merge import core_array, merge
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.plan import (
     Coverage,
     Planned,
-    gamma_poisson,
     plan_windows,
     recall_estimate,
     scan,
@@ -29,9 +30,9 @@ from geopdn.plan import (
 )
 from geopdn.scene import PixelSource, Stretch
 
-ROUNDS = 4
-MAX_ROUNDS = 8
-FEW_WINDOWS = 24  # plans this small are looked at in one round
+ROUNDS = 4  # that the plan of the start is divided into
+MAX_ROUNDS = 12  # the last one is planned to the end
+LEAST_A_ROUND = 4  # windows of the first kind's cost
 RAW_SCORE = 0.05
 
 
@@ -106,6 +107,14 @@ class Search:
             self.found.append(s.detections)
         return seen
 
+    def distinct(self) -> Detections:
+        """What has been found and counts, each object once."""
+        if not self.found:
+            return Detections.empty()
+        found = Detections.concatenate(self.found)
+        kept = found.take(found.score >= self.min_score)
+        return merge(kept, cores=core_array(self.records), size=self.source.size).detections
+
 
 def drive(
     search: Search, inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None
@@ -124,10 +133,13 @@ def drive(
         scene_map.rate *= scene_map.valid
     priorities = net.patch_priorities().double().cpu().numpy()
     coverage = Coverage(scene_map.rate, priorities, kinds=net.config.kinds, cell_px=net.cell_px, size=source.size)
-    windows, after = (
-        plan_windows(coverage.copy(), budget=budget, spent=Spending()) if not budget.full else ([], Spending())
-    )
-    if budget.full or (budget.recall is not None and _only_recall(budget) and scan_is_cheaper(after.ms, coverage)):
+    only: int | None = None
+    planned_ms = 0.0
+    if not budget.full:
+        planned_ms = plan_windows(coverage.copy(), budget=budget, spent=Spending())[1].ms
+        if _only_recall(budget) and scan_is_cheaper(planned_ms, coverage):
+            only = scan_kind(net.config.kinds, priorities, coverage.totals())
+    if budget.full:
         best = scan_kind(net.config.kinds, priorities, coverage.totals())
         kind = best if search.options.scan_with is None else search.options.scan_with
         everything = [
@@ -137,31 +149,41 @@ def drive(
             coverage.cover(kind, item.core)
         search.look(everything, reason="scan", round_=0, grid=scene_map.grid)
         return "scan", 1.0, scene_map, coverage
-    _rounds(search, coverage, scene_map, planned_ms=after.ms, n_planned=len(windows))
+    _rounds(search, coverage, scene_map, planned_ms=planned_ms, only=only)
     if math.isclose(coverage.reachable(), 0.0):
         return "sparse", None, scene_map, coverage
-    return "sparse", recall_estimate(coverage, n_found=search.n_found), scene_map, coverage
+    return "sparse", recall_estimate(coverage, n_found=len(search.distinct())), scene_map, coverage
 
 
-def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_ms: float, n_planned: int) -> None:
+def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_ms: float, only: int | None) -> None:
+    """Windows in rounds, each planned on what the earlier ones found.
+
+    Args:
+        search: the run.
+        coverage: its state.
+        scene_map: what the overview says; its grid is fused with what windows see.
+        planned_ms: nominal milliseconds of the whole plan, as far as known before the first window.
+        only: see `plan_windows`.
+    """
     budget, net, options = search.options.budget, search.net, search.options
     spent, state = Spending(), None
-    search.total = n_planned
-    rounds = 1 if n_planned <= FEW_WINDOWS or options.drive == "static" else ROUNDS
+    static = options.drive == "static"
+    a_round = max(planned_ms / ROUNDS, LEAST_A_ROUND * window_cost(net.config.kinds[0]))
     for round_ in range(MAX_ROUNDS):
-        last = round_ >= rounds - 1
         windows, spent = plan_windows(
             coverage,
             budget=budget,
             spent=spent,
-            n_found=search.n_found,
-            until_ms=None if last else planned_ms / rounds,
+            n_found=len(search.distinct()),
+            until_ms=None if static or round_ == MAX_ROUNDS - 1 else a_round,
+            only=only,
         )
         if not windows:
             break
+        search.total = max(search.total, round(spent.windows * planned_ms / max(spent.ms, 1e-9)))
         expected = [coverage.expected_in(item.core) for item in windows]
         seen = search.look(windows, reason="plan", round_=round_, grid=scene_map.grid)
-        if options.drive == "static" or rounds == 1:
+        if static:
             break
         if options.fusion:
             scene_map.grid = fuse(scene_map.grid, seen, windows, net=net)
@@ -183,16 +205,15 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
 
 
 def _evidence(search: Search, coverage: Coverage) -> NDArray[np.float32]:
-    """Gamma-Poisson log ratio of what all windows so far found to what the prior expected there."""
+    """What all windows so far found against what the prior expected there, as log factors on the unseen."""
     _, h, w = coverage.prior.shape
-    detections = Detections.concatenate(search.found)
-    kept = detections.take(detections.score >= search.min_score)
+    kept = search.distinct()
     row = np.clip((kept.boxes[:, 1] // coverage.cell_px).astype(int), 0, h - 1)
     col = np.clip((kept.boxes[:, 0] // coverage.cell_px).astype(int), 0, w - 1)
     found = np.zeros((h, w))
     np.add.at(found, (row, col), 1.0)
-    expected = (coverage.prior * coverage.found).sum(0, dtype=np.float64) * coverage.seen
-    return gamma_poisson(found, expected)
+    expected = (coverage.prior * coverage.found).sum(0, dtype=np.float64)
+    return log_evidence(found, expected, coverage.prior.sum(0, dtype=np.float64), coverage.seen)
 
 
 def _only_recall(budget: Budget) -> bool:

