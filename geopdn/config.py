@@ -189,7 +189,7 @@ class TrainingConfig(Strict):
         ema: decay of the running average of the weights; the average is what is kept.
         checkpoint_every: steps between checkpoints (one epoch).
         context_dropout: share of the windows that see nothing of the global grid.
-        pretrained: start the high-resolution backbone from ImageNet features (see `geopdn.model.pretrained`).
+        pretrained: start the backbones that have ImageNet features from them (see `geopdn.model.pretrained`).
     """
 
     seed: int = 0

