@@ -48,6 +48,15 @@ def detect(
             metavar="0.98", help="Stop when this share of what a full scan would find is expected to be found."
         ),
     ] = None,
+    audit: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Also look at N windows drawn at random from what was not selected, beside the budget, and estimate "
+            "how many objects were missed, with a 95 % interval.",
+        ),
+    ] = 0,
     aoi: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Search only inside these polygons, of any CRS.")
     ] = None,
@@ -98,6 +107,7 @@ def detect(
         wish = Wish(
             model=model,
             budget=spend,
+            audit=audit,
             min_score=min_score,
             device=device if device == "auto" else resolve_device(device),
             strict=strict,

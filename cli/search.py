@@ -29,6 +29,7 @@ class Wish:
     Attributes:
         model: name or file, None for the shipped one that fits.
         budget: how much may be spent.
+        audit: windows drawn at random beside it.
         min_score: lowest score kept, None for the model's own.
         device: `auto`, `cpu` or `cuda`.
         strict: stop at the first window that cannot be read.
@@ -40,6 +41,7 @@ class Wish:
 
     model: str | None
     budget: "Budget"
+    audit: int
     min_score: float | None
     device: str
     strict: bool
@@ -93,6 +95,7 @@ def search(job: Job, wish: Wish) -> Searched:
 
         options = DetectOptions(
             budget=wish.budget,
+            audit=wish.audit,
             min_score=wish.min_score,
             device=device,
             strict=wish.strict,

@@ -36,6 +36,7 @@ class DetectOptions:
         fusion: whether later windows see what earlier ones found.
         strict: raise when a window cannot be read, instead of recording it.
         keep_saliency: put the expected counts into the result.
+        audit: look at this many windows more, drawn at random from what was not selected; not part of the budget.
         scan_with: index of the window kind of a full scan, None for the best by the model's priorities.
     """
 
@@ -46,4 +47,5 @@ class DetectOptions:
     fusion: bool = True
     strict: bool = False
     keep_saliency: bool = False
+    audit: int = 0
     scan_with: int | None = None

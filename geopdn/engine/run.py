@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from geopdn import __version__
 from geopdn.budget import Budget, pixels_read
 from geopdn.detections import Detections, RunResult, WindowRecord
+from geopdn.engine.audit import audit, nothing_left
 from geopdn.engine.drive import Search, drive
 from geopdn.engine.options import DetectOptions, Progress
 from geopdn.engine.overview_pass import SceneMap, look_at_overview
@@ -66,6 +67,11 @@ def detect(
             search.look([_whole(source.size, level=net.config.kinds[0].level)], reason="dense", round_=0, grid=None)
         else:
             path, estimate, scene_map, coverage = drive(search, inside)
+        audited: dict[str, Any] | None = None
+        if options.audit and path == "sparse" and scene_map is not None and coverage is not None:
+            audited = audit(search, coverage, scene_map, n=options.audit, inside=inside)
+        elif options.audit:
+            audited = nothing_left()
     merged = merge(Detections.concatenate(search.found), cores=core_array(search.records), size=source.size)
     detections = merged.detections.take(merged.detections.score >= min_score)
     if inside is not None:
@@ -95,6 +101,7 @@ def detect(
         "n_failed": failures,
         "expected_total": None if coverage is None else round(float(coverage.totals().sum()), 3),
         "estimated_recall": None if estimate is None else round(estimate, 4),
+        "audit": audited,
         "duplicates": merged.n_duplicates,
     }
     keep = options.keep_saliency and scene_map is not None
@@ -170,6 +177,7 @@ def _config_hash(model: LoadedModel, options: DetectOptions, min_score: float) -
         "budget": asdict(options.budget),
         "min_score": min_score,
         "drive": options.drive,
+        "audit": options.audit,
         "fusion": options.fusion,
         "geopdn": __version__,
     }

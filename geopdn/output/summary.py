@@ -110,9 +110,9 @@ def _cost(result: RunResult, seconds: float, peak_memory_mb: float | None) -> st
 
 def _audit(audit: dict[str, Any]) -> str:
     """The audit's sentence; `missed` with `low` and `high`, the ends of its 95 % interval."""
-    text = f"The audit estimates {audit['missed']:.1f} missed"
+    text = f"Audit: about {audit['missed']:.0f} more where nothing was looked at"
     if audit.get("low") is not None and audit.get("high") is not None:
-        text += f" (95 % interval {audit['low']:.1f} to {audit['high']:.1f})"
+        text += f", 95 % between {math.floor(audit['low'])} and {math.ceil(audit['high'])}"
     return text + "."
 
 

@@ -181,3 +181,30 @@ def test_ownership_and_cuts_at_window_edges():
     window = Window(416, -32, 512, 512)
     edges = np.array([[2.0, 600, 30, 4, 0], [478, 600, 30, 4, 0], [100, 420, 4, 30, 0], [100, 600, 30, 4, 0]])
     assert is_cut(edges, window, size).tolist() == [False, True, True, False]
+
+
+def test_the_audit_looks_where_nothing_was_and_says_what_is_left(tmp_path, model):
+    path = write(tmp_path / "scene.tif", squares(1700, PLACES))
+    results = []
+    for _ in range(2):
+        with Scene.open(path) as scene:
+            results.append(detect(scene, model, DetectOptions(budget=Budget(windows=1), audit=3)))
+    facts = results[0].facts["audit"]
+    drawn = [w for w in results[0].windows if w.reason == "audit"]
+    assert facts["windows"] == len(drawn) == 3
+    assert facts == results[1].facts["audit"]
+    assert sum(w.found for w in drawn) == facts["found"]
+    left = len(PLACES) - len(results[0].detections)
+    assert facts["low"] <= left <= facts["high"]
+    assert facts["left"] > 0
+
+
+def test_the_audit_of_all_that_is_left_finds_all(tmp_path, model):
+    path = write(tmp_path / "scene.tif", squares(1700, PLACES))
+    with Scene.open(path) as scene:
+        result = detect(scene, model, DetectOptions(budget=Budget(windows=1), audit=99))
+    assert len(result.detections) == len(PLACES)
+    assert result.facts["audit"]["left"] == result.facts["audit"]["high"] == 0
+    with Scene.open(path) as scene:
+        result = detect(scene, model, DetectOptions(budget=Budget(full=True), audit=5))
+    assert result.facts["audit"]["windows"] == result.facts["audit"]["high"] == 0

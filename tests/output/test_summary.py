@@ -41,7 +41,7 @@ def test_paragraph_with_classes_memory_and_audit(make_result) -> None:
     text = summary_text(result, seconds=61, peak_memory_mb=1812.4)
     assert text.startswith("Found 3 objects (1 aircraft, 1 bus, 1 vessel) in airport.tif")
     assert "0.042 % of the pixels in 61.0 s with at most 1,812 MB. " in text
-    assert "The audit estimates 2.0 missed (95 % interval 0.0 to 6.5)." in text
+    assert "Audit: about 2 more where nothing was looked at, 95 % between 0 and 7." in text
     assert "recall" not in text
     assert "Wrote" not in text
 
