@@ -133,14 +133,8 @@ def drive(
         scene_map.rate *= scene_map.valid
     priorities = net.patch_priorities().double().cpu().numpy()
     coverage = Coverage(scene_map.rate, priorities, kinds=net.config.kinds, cell_px=net.cell_px, size=source.size)
-    only: int | None = None
-    planned_ms = 0.0
-    if not budget.full:
-        planned_ms = plan_windows(coverage.copy(), budget=budget, spent=Spending())[1].ms
-        if _only_recall(budget) and scan_is_cheaper(planned_ms, coverage):
-            only = scan_kind(net.config.kinds, priorities, coverage.totals())
+    best = scan_kind(net.config.kinds, priorities, coverage.totals())
     if budget.full:
-        best = scan_kind(net.config.kinds, priorities, coverage.totals())
         kind = best if search.options.scan_with is None else search.options.scan_with
         everything = [
             w for w in scan(net.config.kinds, kind, size=source.size) if _has_valid(w, scene_map, net.cell_px)
@@ -149,6 +143,8 @@ def drive(
             coverage.cover(kind, item.core)
         search.look(everything, reason="scan", round_=0, grid=scene_map.grid)
         return "scan", 1.0, scene_map, coverage
+    planned_ms = plan_windows(coverage.copy(), budget=budget, spent=Spending())[1].ms
+    only = best if _only_recall(budget) and scan_is_cheaper(planned_ms, coverage) else None
     _rounds(search, coverage, scene_map, planned_ms=planned_ms, only=only)
     if math.isclose(coverage.reachable(), 0.0):
         return "sparse", None, scene_map, coverage
