@@ -194,7 +194,7 @@ def plan_windows(
     heapq.heapify(heap)
     planned: list[Planned] = []
     start_ms = spent.ms
-    while heap:
+    while heap and _any_fits(coverage, budget, spent):
         if target is not None:
             had = n_found + covered - before + DOUBT
             if had / (had + max(0.0, reachable - covered)) >= target:
@@ -221,6 +221,13 @@ def plan_windows(
         spent = after
         planned.append(replace(window, gain=gain))
     return planned, spent
+
+
+def _any_fits(coverage: Coverage, budget: Budget, spent: Spending) -> bool:
+    """Whether the budget has room for the smallest kind of window, wholly inside the scene."""
+    size = coverage.size
+    area = {kind: min(kind.extent, size.height) * min(kind.extent, size.width) for kind in coverage.kinds}
+    return any(spent.add(kind, pixels).fits(budget, size) for kind, pixels in area.items())
 
 
 def _price(kind: WindowKind, budget: Budget) -> float:

@@ -79,15 +79,12 @@ class LoadedModel:
 
 
 def save_weights(net: PatchDriveNet, header: WeightsHeader, path: Path) -> None:
-    """Write weights, floats as float16, atomically. The same weights and header give the same bytes."""
+    """Write weights as `geopdn.model.storage` stores them, atomically. The same give the same bytes."""
     from safetensors.torch import save
 
-    tensors = {}
-    for key, value in sorted(net.state_dict().items()):
-        plain = value.detach().cpu().contiguous()
-        keep = "calibration" in key or "theta" in key or not plain.is_floating_point()
-        tensors[key] = plain if keep else plain.half()
-    content = save(tensors, metadata={HEADER_KEY: header.to_json()})
+    from geopdn.model.storage import pack
+
+    content = save(pack(net.state_dict()), metadata={HEADER_KEY: header.to_json()})
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(content)
     temporary.replace(path)
@@ -161,11 +158,12 @@ def load_weights(path: Path) -> LoadedModel:
     from safetensors.torch import load
 
     from geopdn.model.patchdrivenet import PatchDriveNet
+    from geopdn.model.storage import unpack
 
     header = read_header(path)
     content = path.read_bytes()
     try:
-        tensors = load(content)
+        tensors = unpack(load(content))
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged: {error}; get it again") from error
     net = PatchDriveNet(config=header.model)

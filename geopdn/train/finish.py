@@ -19,6 +19,7 @@ from geopdn.evaluate.labels import Truth, read_labels
 from geopdn.evaluate.matching import Matches, match
 from geopdn.evaluate.precision import average_precision, best_f1, f1_at
 from geopdn.model.patchdrivenet import PatchDriveNet
+from geopdn.model.storage import pack, unpack
 from geopdn.model.targets import cell_counts, size_classes
 from geopdn.model.weights import LoadedModel, WeightsHeader, save_weights
 from geopdn.scene import PixelSource, Scene
@@ -93,7 +94,7 @@ def finish(
     """
     net.eval()
     # what will be shipped is what is measured: weights rounded as they are stored
-    net.load_state_dict({k: v.half().to(v.dtype) if v.is_floating_point() else v for k, v in net.state_dict().items()})
+    net.load_state_dict(unpack(pack(net.state_dict())))
     header = WeightsHeader(
         name=config.name,
         model=config.model,
