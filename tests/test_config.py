@@ -36,7 +36,7 @@ def changed(tmp_path, old, new):
         ("batch: 4", "batch: 4\n  batch: 5", "given twice"),
         ("seed: 1", "seed: !!python/object/apply:os.system ['true']", "not valid YAML"),
         ("seed: 1", "seed: &a 1", ""),
-        ("learning_rate: 0.001", "learning_rate: .nan", "learning_rate"),
+        ("learning_rate: 0.002", "learning_rate: .nan", "learning_rate"),
         ("halo: 64", "halo: 250", "no core"),
         ("[48, 96]", "[96, 48]", "must increase"),
     ],
