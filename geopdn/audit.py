@@ -70,10 +70,9 @@ def draw_units(expected: Floats, n: int, *, rng: np.random.Generator) -> list[St
     roots = np.sqrt(np.maximum(expected[order], floor))
     place = np.cumsum(roots) - roots / 2
     which = np.minimum((place / roots.sum() * n_strata).astype(int), n_strata - 1)
-    members = [order[which == h] for h in range(n_strata) if (which == h).any()]
-    wanted = _shares(
-        n, [len(m) for m in members], [roots[which == h].sum() for h in range(n_strata) if (which == h).any()]
-    )
+    groups = [which == h for h in np.unique(which)]
+    members = [order[group] for group in groups]
+    wanted = _shares(n, [len(units) for units in members], [float(roots[group].sum()) for group in groups])
     return [
         Stratum(len(units), np.sort(rng.choice(units, k, replace=False)))
         for units, k in zip(members, wanted, strict=True)

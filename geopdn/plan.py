@@ -24,7 +24,7 @@ from geopdn.geometry.window import Size, Window
 LATTICE = 2  # cells between candidate positions
 NEGLIGIBLE = 1e-9
 DOUBT = 0.5  # of an object
-SCAN_INSTEAD = 0.6  # of the full scan's cost: above, the plan becomes the full scan
+SCAN_INSTEAD = 0.6  # of the full scan's cost: above, only the windows of the full scan are considered
 
 Rates = NDArray[np.float32]
 
@@ -137,10 +137,19 @@ class Coverage:
         rows, cols = self.cells(core)
         return float(self.rate[:, rows, cols].sum(dtype=np.float64))
 
+    def cell_of(self, boxes: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows and columns `[N]` of the cells that hold the centres of boxes `[N, 5]`."""
+        _, h, w = self.prior.shape
+        row, col = (boxes[:, 1] // self.cell_px).astype(np.int64), (boxes[:, 0] // self.cell_px).astype(np.int64)
+        return np.clip(row, 0, h - 1), np.clip(col, 0, w - 1)
+
+    def scan_kind(self) -> int:
+        """The kind for looking everywhere, see the function of that name."""
+        return scan_kind(self.kinds, self.priorities, self.totals())
+
     def reachable(self) -> float:
         """Expected finds of a full scan."""
-        kind = scan_kind(self.kinds, self.priorities, self.totals())
-        return float((self.totals() * self.priorities[kind]).sum())
+        return float((self.totals() * self.priorities[self.scan_kind()]).sum())
 
     def covered(self) -> float:
         """Expected finds of the windows so far."""
@@ -161,8 +170,11 @@ def recall_estimate(coverage: Coverage, *, n_found: float) -> float:
 
     Half an object of doubt keeps an empty scene from being declared finished on no evidence.
     """
-    left = max(0.0, coverage.reachable() - coverage.covered())
-    return (n_found + DOUBT) / (n_found + DOUBT + left)
+    return _recall(n_found, coverage.reachable() - coverage.covered())
+
+
+def _recall(n_found: float, left: float) -> float:
+    return (n_found + DOUBT) / (n_found + DOUBT + max(0.0, left))
 
 
 def plan_windows(
@@ -187,18 +199,16 @@ def plan_windows(
     Returns:
         The windows in the order of their gain per cost, and what is used up after them.
     """
-    target = budget.recall
     reachable, before = coverage.reachable(), coverage.covered()
     covered = before
     heap = _candidates(coverage, budget) if only is None else _tiles(coverage, budget, only)
     heapq.heapify(heap)
     planned: list[Planned] = []
     start_ms = spent.ms
-    while heap and _any_fits(coverage, budget, spent):
-        if target is not None:
-            had = n_found + covered - before + DOUBT
-            if had / (had + max(0.0, reachable - covered)) >= target:
-                break
+    room = _any_fits(coverage, budget, spent)
+    while heap and room:
+        if budget.recall is not None and _recall(n_found + covered - before, reachable - covered) >= budget.recall:
+            break
         if until_ms is not None and spent.ms - start_ms >= until_ms:
             break
         worth, kind_index, row, col = heapq.heappop(heap)
@@ -219,6 +229,7 @@ def plan_windows(
         coverage.cover(kind_index, window.core)
         covered += gain
         spent = after
+        room = _any_fits(coverage, budget, spent)
         planned.append(replace(window, gain=gain))
     return planned, spent
 
@@ -278,6 +289,6 @@ def _starts(n_cells: int, side: int) -> NDArray[np.int64]:
 
 def scan_is_cheaper(planned_ms: float, coverage: Coverage) -> bool:
     """Whether most of a full scan's cost would be spent anyway."""
-    kind = coverage.kinds[scan_kind(coverage.kinds, coverage.priorities, coverage.totals())]
+    kind = coverage.kinds[coverage.scan_kind()]
     n = math.ceil(coverage.size.height / kind.core) * math.ceil(coverage.size.width / kind.core)
     return planned_ms > SCAN_INSTEAD * n * window_cost(kind)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,11 @@ from numpy.typing import NDArray
 
 from geopdn.audit import draw_units, estimate_missed
 from geopdn.engine.drive import Search
+from geopdn.engine.options import Inside
 from geopdn.engine.overview_pass import SceneMap
-from geopdn.plan import Coverage, Planned, scan, scan_kind
+from geopdn.plan import Coverage, scan
 
 SEED = 20
-
-Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
 
 def audit(search: Search, coverage: Coverage, scene_map: SceneMap, *, n: int, inside: Inside | None) -> dict[str, Any]:
@@ -33,9 +31,9 @@ def audit(search: Search, coverage: Coverage, scene_map: SceneMap, *, n: int, in
         interval. Objects in covered places that the network did not see are not part of it.
     """
     unseen = ~coverage.seen & scene_map.valid
-    kind = scan_kind(coverage.kinds, coverage.priorities, coverage.totals())
+    kind = coverage.scan_kind()
     units = [item for item in scan(coverage.kinds, kind, size=coverage.size) if unseen[coverage.cells(item.core)].any()]
-    strata = draw_units(np.array([_expected(coverage, kind, item, unseen) for item in units]), n, rng=_rng(search))
+    strata = draw_units(np.array([coverage.gain(kind, item.core) for item in units]), n, rng=_rng(search))
     drawn = [units[i] for stratum in strata for i in stratum.drawn]
     first = len(search.records)
     if drawn:
@@ -45,8 +43,6 @@ def audit(search: Search, coverage: Coverage, scene_map: SceneMap, *, n: int, in
     counts = _counts(search, coverage, first=first, unseen=unseen, inside=inside)
     ends = np.cumsum([len(stratum.drawn) for stratum in strata])[:-1]
     result = estimate_missed(strata, [part.astype(np.float64) for part in np.split(counts, ends)] if strata else [])
-    for item in drawn:
-        coverage.cover(kind, item.core)
     return {
         "windows": len(drawn),
         "left": len(units) - len(drawn),
@@ -67,22 +63,13 @@ def _rng(search: Search) -> np.random.Generator:
     return np.random.default_rng([SEED, search.source.size.height, search.source.size.width])
 
 
-def _expected(coverage: Coverage, kind: int, item: Planned, unseen: NDArray[np.bool_]) -> float:
-    rows, cols = coverage.cells(item.core)
-    rate = (coverage.rate[:, rows, cols] * unseen[rows, cols]).sum((1, 2), dtype=np.float64)
-    return float(rate @ coverage.priorities[kind])
-
-
 def _counts(
     search: Search, coverage: Coverage, *, first: int, unseen: NDArray[np.bool_], inside: Inside | None
 ) -> NDArray[np.int64]:
     """Objects `[n_drawn]` that only the audit's windows found, in cells that nothing had covered."""
     found = search.distinct()
     found = found.take(found.window >= first)
-    h, w = unseen.shape
-    row = np.clip((found.boxes[:, 1] // coverage.cell_px).astype(int), 0, h - 1)
-    col = np.clip((found.boxes[:, 0] // coverage.cell_px).astype(int), 0, w - 1)
-    keep = unseen[row, col]
+    keep = unseen[coverage.cell_of(found.boxes)]
     if inside is not None:
         keep &= inside(found.boxes[:, :2])
     return np.bincount(found.window[keep] - first, minlength=len(search.records) - first)

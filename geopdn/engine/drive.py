@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geopdn.budget import Budget, Spending, window_cost
 from geopdn.detections import Detections, Reason, WindowRecord
-from geopdn.engine.options import DetectOptions, Progress
+from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap, look_at_overview
 from geopdn.engine.rounds import Seen, advise, fuse, inspect_windows
 from geopdn.errors import SceneReadError
@@ -26,7 +26,6 @@ from geopdn.plan import (
     recall_estimate,
     scan,
     scan_is_cheaper,
-    scan_kind,
 )
 from geopdn.scene import PixelSource, Stretch
 
@@ -116,9 +115,7 @@ class Search:
         return merge(kept, cores=core_array(self.records), size=self.source.size).detections
 
 
-def drive(
-    search: Search, inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None
-) -> tuple[str, float | None, SceneMap, Coverage]:
+def drive(search: Search, inside: Inside | None) -> tuple[str, float | None, SceneMap, Coverage]:
     """Stages 1 to 4 on a large scene."""
     net, source, budget = search.net, search.source, search.options.budget
     scene_map = look_at_overview(
@@ -133,9 +130,8 @@ def drive(
         scene_map.rate *= scene_map.valid
     priorities = net.patch_priorities().double().cpu().numpy()
     coverage = Coverage(scene_map.rate, priorities, kinds=net.config.kinds, cell_px=net.cell_px, size=source.size)
-    best = scan_kind(net.config.kinds, priorities, coverage.totals())
     if budget.full:
-        kind = best if search.options.scan_with is None else search.options.scan_with
+        kind = coverage.scan_kind() if search.options.scan_with is None else search.options.scan_with
         everything = [
             w for w in scan(net.config.kinds, kind, size=source.size) if _has_valid(w, scene_map, net.cell_px)
         ]
@@ -144,14 +140,14 @@ def drive(
         search.look(everything, reason="scan", round_=0, grid=scene_map.grid)
         return "scan", 1.0, scene_map, coverage
     planned_ms = plan_windows(coverage.copy(), budget=budget, spent=Spending())[1].ms
-    only = best if _only_recall(budget) and scan_is_cheaper(planned_ms, coverage) else None
-    _rounds(search, coverage, scene_map, planned_ms=planned_ms, only=only)
+    only = coverage.scan_kind() if _only_recall(budget) and scan_is_cheaper(planned_ms, coverage) else None
+    n_found = _rounds(search, coverage, scene_map, planned_ms=planned_ms, only=only)
     if math.isclose(coverage.reachable(), 0.0):
         return "sparse", None, scene_map, coverage
-    return "sparse", recall_estimate(coverage, n_found=len(search.distinct())), scene_map, coverage
+    return "sparse", recall_estimate(coverage, n_found=n_found), scene_map, coverage
 
 
-def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_ms: float, only: int | None) -> None:
+def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_ms: float, only: int | None) -> int:
     """Windows in rounds, each planned on what the earlier ones found.
 
     Args:
@@ -160,9 +156,12 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
         scene_map: what the overview says; its grid is fused with what windows see.
         planned_ms: nominal milliseconds of the whole plan, as far as known before the first window.
         only: see `plan_windows`.
+
+    Returns:
+        Distinct objects found.
     """
     budget, net, options = search.options.budget, search.net, search.options
-    spent, state = Spending(), None
+    spent, state, found = Spending(), None, Detections.empty()
     static = options.drive == "static"
     a_round = max(planned_ms / ROUNDS, LEAST_A_ROUND * window_cost(net.config.kinds[0]))
     for round_ in range(MAX_ROUNDS):
@@ -170,7 +169,7 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
             coverage,
             budget=budget,
             spent=spent,
-            n_found=len(search.distinct()),
+            n_found=len(found),
             until_ms=None if static or round_ == MAX_ROUNDS - 1 else a_round,
             only=only,
         )
@@ -179,11 +178,12 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
         search.total = max(search.total, round(spent.windows * planned_ms / max(spent.ms, 1e-9)))
         expected = [coverage.expected_in(item.core) for item in windows]
         seen = search.look(windows, reason="plan", round_=round_, grid=scene_map.grid)
+        found = search.distinct()
         if static:
             break
         if options.fusion:
             scene_map.grid = fuse(scene_map.grid, seen, windows, net=net)
-        log_factor = _evidence(search, coverage)
+        log_factor = _evidence(found, coverage)
         if options.drive == "lstm":
             advice, state = advise(
                 seen,
@@ -198,16 +198,13 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
             h, w = log_factor.shape
             log_factor = log_factor + np.kron(advice, np.ones((4, 4), np.float32))[:h, :w]
         coverage.redirect(log_factor)
+    return len(found)
 
 
-def _evidence(search: Search, coverage: Coverage) -> NDArray[np.float32]:
+def _evidence(distinct: Detections, coverage: Coverage) -> NDArray[np.float32]:
     """What all windows so far found against what the prior expected there, as log factors on the unseen."""
-    _, h, w = coverage.prior.shape
-    kept = search.distinct()
-    row = np.clip((kept.boxes[:, 1] // coverage.cell_px).astype(int), 0, h - 1)
-    col = np.clip((kept.boxes[:, 0] // coverage.cell_px).astype(int), 0, w - 1)
-    found = np.zeros((h, w))
-    np.add.at(found, (row, col), 1.0)
+    found = np.zeros(coverage.prior.shape[1:])
+    np.add.at(found, coverage.cell_of(distinct.boxes), 1.0)
     expected = (coverage.prior * coverage.found).sum(0, dtype=np.float64)
     return log_evidence(found, expected, coverage.prior.sum(0, dtype=np.float64), coverage.seen)
 
@@ -223,9 +220,7 @@ def _has_valid(item: Planned, scene_map: SceneMap, cell_px: int) -> bool:
     return bool(scene_map.valid[rows, cols].any())
 
 
-def _cells_inside(
-    inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]], shape: tuple[int, ...], cell_px: int
-) -> NDArray[np.bool_]:
+def _cells_inside(inside: Inside, shape: tuple[int, ...], cell_px: int) -> NDArray[np.bool_]:
     """Cells of which a corner or the centre lies in the area of interest."""
     h, w = shape
     mask = np.zeros((h, w), np.bool_)

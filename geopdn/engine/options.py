@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from geopdn.budget import Budget
+
+Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+"""An area of interest: level-0 positions `[N, 2]` (column, row) -> which lie in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from geopdn.budget import Budget, pixels_read
 from geopdn.detections import Detections, RunResult, WindowRecord
 from geopdn.engine.audit import audit, nothing_left
 from geopdn.engine.drive import Search, drive
-from geopdn.engine.options import DetectOptions, Progress
+from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap, look_at_overview
 from geopdn.geometry.window import Size, Window
 from geopdn.merge import core_array, merge
@@ -34,7 +34,7 @@ def detect(
     options: DetectOptions | None = None,
     *,
     report: Callable[[Progress], None] = lambda _: None,
-    inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None,
+    inside: Inside | None = None,
 ) -> RunResult:
     """Search a scene.
 
