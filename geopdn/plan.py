@@ -251,21 +251,9 @@ def _price(kind: WindowKind, budget: Budget) -> float:
 def _candidates(coverage: Coverage, budget: Budget) -> list[tuple[float, int, int, int]]:
     """(-gain / cost, kind, row, column) of every window of the lattice worth anything, cores hugging cells."""
     c, entries = coverage.cell_px, []
-    _, h, w = coverage.rate.shape
     for index, kind in enumerate(coverage.kinds):
         chance = np.maximum(coverage.priorities[index][:, None, None] - coverage.found, 0)
-        mass = (coverage.rate * chance).sum(0, dtype=np.float64)
-        summed = np.zeros((h + 1, w + 1))
-        summed[1:, 1:] = mass.cumsum(0).cumsum(1)
-        side = max(1, kind.core // c)
-        tops, lefts = _starts(h, side), _starts(w, side)
-        bottoms, rights = np.minimum(tops + side, h), np.minimum(lefts + side, w)
-        gain = (
-            summed[np.ix_(bottoms, rights)]
-            - summed[np.ix_(tops, rights)]
-            - summed[np.ix_(bottoms, lefts)]
-            + summed[np.ix_(tops, lefts)]
-        )
+        gain, tops, lefts = lattice_sums((coverage.rate * chance).sum(0, dtype=np.float64), max(1, kind.core // c))
         price = _price(kind, budget)
         for i, j in zip(*np.nonzero(gain > max(NEGLIGIBLE, 1e-6 * float(gain.max(initial=0)))), strict=True):
             entries.append((-float(gain[i, j]) / price, index, int(tops[i]) * c, int(lefts[j]) * c))
@@ -279,6 +267,32 @@ def _tiles(coverage: Coverage, budget: Budget, kind: int) -> list[tuple[float, i
         (-coverage.gain(kind, item.core) / price, kind, item.core.row, item.core.col)
         for item in scan(coverage.kinds, kind, size=coverage.size)
     ]
+
+
+def lattice_sums(
+    mass: NDArray[np.float64], side: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Sums over squares of `side` cells at every candidate position of a window.
+
+    Args:
+        mass: `[h, w]` what is summed.
+        side: of the squares, in cells; a smaller map is summed whole.
+
+    Returns:
+        Sums `[n, m]`, first rows `[n]` and first columns `[m]` of the squares.
+    """
+    h, w = mass.shape
+    summed = np.zeros((h + 1, w + 1))
+    summed[1:, 1:] = mass.cumsum(0).cumsum(1)
+    tops, lefts = _starts(h, side), _starts(w, side)
+    bottoms, rights = np.minimum(tops + side, h), np.minimum(lefts + side, w)
+    sums = (
+        summed[np.ix_(bottoms, rights)]
+        - summed[np.ix_(tops, rights)]
+        - summed[np.ix_(bottoms, lefts)]
+        + summed[np.ix_(tops, lefts)]
+    )
+    return sums, tops, lefts
 
 
 def _starts(n_cells: int, side: int) -> NDArray[np.int64]:

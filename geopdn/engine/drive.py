@@ -27,6 +27,7 @@ from geopdn.plan import (
     scan,
     scan_is_cheaper,
 )
+from geopdn.rivals import choose
 from geopdn.scene import PixelSource, Stretch
 
 ROUNDS = 4  # that the plan of the start is divided into
@@ -124,11 +125,14 @@ def drive(search: Search, inside: Inside | None) -> tuple[str, float | None, Sce
         stretch=search.stretch,
         device=search.device,
         progress=lambda done, total: search.report(Progress("overview", done, total, 0)),
+        statistics=search.options.statistics,
     )
     if inside is not None:
         scene_map.valid &= _cells_inside(inside, scene_map.valid.shape, net.cell_px)
         scene_map.rate *= scene_map.valid
     priorities = net.patch_priorities().double().cpu().numpy()
+    if search.options.only_kind is not None:
+        priorities *= (np.arange(len(priorities)) == search.options.only_kind)[:, None]
     coverage = Coverage(scene_map.rate, priorities, kinds=net.config.kinds, cell_px=net.cell_px, size=source.size)
     if budget.full:
         kind = coverage.scan_kind() if search.options.scan_with is None else search.options.scan_with
@@ -139,6 +143,11 @@ def drive(search: Search, inside: Inside | None) -> tuple[str, float | None, Sce
             coverage.cover(kind, item.core)
         search.look(everything, reason="scan", round_=0, grid=scene_map.grid)
         return "scan", 1.0, scene_map, coverage
+    if search.options.rule != "coverage":
+        kind = coverage.scan_kind() if search.options.scan_with is None else search.options.scan_with
+        windows = choose(search.options.rule, coverage, budget=budget, kind=kind, seed=search.options.seed)
+        search.look(windows, reason="plan", round_=0, grid=scene_map.grid)
+        return "sparse", recall_estimate(coverage, n_found=len(search.distinct())), scene_map, coverage
     planned_ms = plan_windows(coverage.copy(), budget=budget, spent=Spending())[1].ms
     only = coverage.scan_kind() if _only_recall(budget) and scan_is_cheaper(planned_ms, coverage) else None
     n_found = _rounds(search, coverage, scene_map, planned_ms=planned_ms, only=only)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geopdn.budget import Budget
+from geopdn.rivals import Rule
 
 Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 """An area of interest: level-0 positions `[N, 2]` (column, row) -> which lie in it."""
@@ -45,6 +47,10 @@ class DetectOptions:
         keep_saliency: put the expected counts into the result.
         audit: look at this many windows more, drawn at random from what was not selected; not part of the budget.
         scan_with: index of the window kind of a full scan, None for the best by the model's priorities.
+        rule: how windows are chosen: by coverage, or by a simpler rule to measure it against (`geopdn.rivals`).
+        seed: of the rule `random`.
+        only_kind: index of the one kind of window that may be planned, None for all.
+        statistics: whether the overview's minima and maxima are used where they are known.
     """
 
     budget: Budget = field(default_factory=lambda: Budget(recall=0.98))
@@ -56,3 +62,7 @@ class DetectOptions:
     keep_saliency: bool = False
     audit: int = 0
     scan_with: int | None = None
+    rule: Rule | Literal["coverage"] = "coverage"
+    seed: int = 0
+    only_kind: int | None = None
+    statistics: bool = True

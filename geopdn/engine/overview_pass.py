@@ -44,7 +44,13 @@ class SceneMap:
 
 
 def look_at_overview(
-    source: PixelSource, net: PatchDriveNet, *, stretch: Stretch, device: torch.device, progress: Progress | None = None
+    source: PixelSource,
+    net: PatchDriveNet,
+    *,
+    stretch: Stretch,
+    device: torch.device,
+    progress: Progress | None = None,
+    statistics: bool = True,
 ) -> SceneMap:
     """Run the global stream over the scene's overview.
 
@@ -54,6 +60,7 @@ def look_at_overview(
         stretch: the scene's radiometric stretch.
         device: where it runs.
         progress: called with (done, total) tiles.
+        statistics: use minima and maxima where they are known; False shows the network the mean alone.
 
     Returns:
         The map of expected counts and the global grid of the whole scene.
@@ -67,14 +74,14 @@ def look_at_overview(
         valid = np.zeros((h, w), np.bool_)
         grid = torch.zeros(net.config.grid, gh, gw, device=device)
         tiles = [(row, col) for row in range(0, height, TILE) for col in range(0, width, TILE)]
-        statistics = False
+        known = False
         for done, (row, col) in enumerate(tiles):
             tall, wide = (min(TILE, -(-(end - start) // 16) * 16) for start, end in ((row, height), (col, width)))
             window = Window(row - HALO, col - HALO, tall + 2 * HALO, wide + 2 * HALO, level)
             view = reader.read(window)
-            statistics = view.low is not None
+            known = statistics and view.low is not None
             if view.valid.any():
-                features, saliency = net.look(_tensor(view, device))
+                features, saliency = net.look(_tensor(view, device, statistics=known))
                 ch, cw, i, j = tall // 4, wide // 4, row // 4, col // 4
                 share = torch.from_numpy(view.valid)[None, None]
                 some = torch.nn.functional.max_pool2d(share, 4)[0, 0].numpy()[HALO // 4 :, HALO // 4 :][:ch, :cw] > 0
@@ -90,12 +97,12 @@ def look_at_overview(
             if progress:
                 progress(done + 1, len(tiles))
         unread = tuple((part.window, part.cause) for part in reader.unread)
-        return SceneMap(rate=rate, grid=grid, valid=valid, statistics=statistics, source=reader.kind, unread=unread)
+        return SceneMap(rate=rate, grid=grid, valid=valid, statistics=known, source=reader.kind, unread=unread)
 
 
-def _tensor(view: Overview, device: torch.device) -> Tensor:
+def _tensor(view: Overview, device: torch.device, *, statistics: bool) -> Tensor:
     mean = torch.from_numpy(view.mean)[None]
-    low = torch.from_numpy(view.low)[None] if view.low is not None else None
-    high = torch.from_numpy(view.high)[None] if view.high is not None else None
+    low = torch.from_numpy(view.low)[None] if statistics and view.low is not None else None
+    high = torch.from_numpy(view.high)[None] if statistics and view.high is not None else None
     packed = pack_overview(mean, low, high, torch.from_numpy(view.valid)[None, None])
     return packed.to(device, memory_format=torch.channels_last)

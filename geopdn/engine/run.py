@@ -179,6 +179,10 @@ def _config_hash(model: LoadedModel, options: DetectOptions, min_score: float) -
         "drive": options.drive,
         "audit": options.audit,
         "fusion": options.fusion,
+        "rule": options.rule,
+        "seed": options.seed,
+        "only_kind": options.only_kind,
+        "statistics": options.statistics,
         "geopdn": __version__,
     }
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
