@@ -13,7 +13,7 @@ from pyproj import CRS
 
 from geopdn.geometry.window import Size, Window
 
-Reason = Literal["plan", "scan", "dense", "audit"]
+Reason = Literal["plan", "explore", "scan", "dense", "audit"]
 Status = Literal["read", "empty", "failed"]
 
 

@@ -17,6 +17,7 @@ from geopdn.engine.overview_pass import SceneMap, look_at_overview
 from geopdn.engine.rounds import Seen, advise, fuse, inspect_windows
 from geopdn.errors import SceneReadError
 from geopdn.evidence import log_evidence
+from geopdn.explore import explore
 from geopdn.merge import core_array, merge
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.plan import (
@@ -34,6 +35,7 @@ ROUNDS = 4  # that the plan of the start is divided into
 MAX_ROUNDS = 12  # the last one is planned to the end
 LEAST_A_ROUND = 4  # windows of the first kind's cost
 RAW_SCORE = 0.05
+SEED = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -169,9 +171,10 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
     Returns:
         Distinct objects found.
     """
-    budget, net, options = search.options.budget, search.net, search.options
+    budget, net, options, source = search.options.budget, search.net, search.options, search.source
     spent, state, found = Spending(), None, Detections.empty()
     static = options.drive == "static"
+    explored_ms, rng = 0.0, np.random.default_rng([SEED, source.size.height, source.size.width])
     a_round = max(planned_ms / ROUNDS, LEAST_A_ROUND * window_cost(net.config.kinds[0]))
     for round_ in range(MAX_ROUNDS):
         windows, spent = plan_windows(
@@ -187,6 +190,12 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
         search.total = max(search.total, round(spent.windows * planned_ms / max(spent.ms, 1e-9)))
         expected = [coverage.expected_in(item.core) for item in windows]
         seen = search.look(windows, reason="plan", round_=round_, grid=scene_map.grid)
+        if budget.recall is not None and options.explore and not static:
+            extra, after = explore(coverage, budget=budget, spent=spent, explored_ms=explored_ms, rng=rng)
+            explored_ms, spent = explored_ms + after.ms - spent.ms, after
+            expected += [coverage.expected_in(item.core) for item in extra]
+            seen += search.look(extra, reason="explore", round_=round_, grid=scene_map.grid)
+            windows = windows + extra
         found = search.distinct()
         if static:
             break

@@ -43,6 +43,7 @@ class DetectOptions:
         device: `cpu` or `cuda`.
         drive: what re-weights the unseen after each round: the Gamma-Poisson update, that and the LSTM, or nothing.
         fusion: whether later windows see what earlier ones found.
+        explore: with a recall target, whether some windows are drawn at random (`geopdn.explore`).
         strict: raise when a window cannot be read, instead of recording it.
         keep_saliency: put the expected counts into the result.
         audit: look at this many windows more, drawn at random from what was not selected; not part of the budget.
@@ -58,6 +59,7 @@ class DetectOptions:
     device: str = "cpu"
     drive: str = "gamma-poisson"
     fusion: bool = True
+    explore: bool = True
     strict: bool = False
     keep_saliency: bool = False
     audit: int = 0

@@ -178,6 +178,7 @@ def _config_hash(model: LoadedModel, options: DetectOptions, min_score: float) -
         "min_score": min_score,
         "drive": options.drive,
         "audit": options.audit,
+        "explore": options.explore,
         "fusion": options.fusion,
         "rule": options.rule,
         "seed": options.seed,

@@ -1,0 +1,194 @@
+"""SAHI on geopdn's own high-resolution network, through SAHI's own interface: every slice, then its own merging.
+
+SAHI (Akyon et al. 2022) knows 8-bit RGB and upright boxes; scenes and models of other kinds cannot be compared so.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from geopdn.detections import Detections
+from geopdn.errors import ConfigError
+from geopdn.evaluate.bench import LOW_SCORE, Tally
+from geopdn.evaluate.matching import match
+from geopdn.geometry import boxes as box
+from geopdn.scene import Radiometry, Scene, resolve_stretch
+from geopdn.scene.reader import Pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from geopdn.evaluate.arithmetic import Arithmetic
+    from geopdn.evaluate.bench import Bytes
+    from geopdn.evaluate.labels import Truth
+    from geopdn.evaluate.labels_of import Labelled
+    from geopdn.model.weights import LoadedModel
+    from geopdn.scene import Stretch
+
+MULTIPLE = 32  # of the network's input sides
+
+
+def sahi_tally(
+    scenes: Sequence[Labelled],
+    truths: Sequence[Truth],
+    model: LoadedModel,
+    *,
+    kind: int,
+    iou: float,
+    bytes_read: Bytes,
+    arithmetic: Arithmetic,
+) -> Tally:
+    """Search scenes with SAHI: slices of a kind's extent, overlapping by its halos.
+
+    Reading the scene into memory counts, as SAHI needs it there.
+
+    Args:
+        scenes: 8-bit RGB with labels, at the model's pixel size.
+        truths: what is in them.
+        model: the weights.
+        kind: index of the kind of window whose extent and level the slices have.
+        iou: overlap from which an object counts as found.
+        bytes_read: bytes that the process has read so far.
+        arithmetic: counts multiply-adds.
+
+    Raises:
+        ConfigError: SAHI is not installed, or cannot take such scenes.
+    """
+    try:
+        from sahi.predict import get_sliced_prediction
+    except ImportError:
+        raise ConfigError("SAHI is not installed: pip install 'geopdn[bench]', or leave --sahi out") from None
+    logging.getLogger("sahi").setLevel(logging.WARNING)
+    shape = model.header.model.kinds[kind]
+    matches, facts, seconds, gmacs = [], [], 0.0, 0.0
+    first = bytes_read()
+    for item, truth in zip(scenes, truths, strict=True):
+        started = time.monotonic()
+        with Scene.open(str(item.scene), bands=model.header.model.bands) as scene:
+            image, stretch = _image(scene, model)
+        rival = _wrapped(model, kind=kind, stretch=stretch)
+        answer = get_sliced_prediction(
+            image,
+            rival,
+            slice_height=shape.extent,
+            slice_width=shape.extent,
+            overlap_height_ratio=2 * shape.halo / shape.extent,
+            overlap_width_ratio=2 * shape.halo / shape.extent,
+            perform_standard_pred=False,
+            postprocess_type="NMS",  # what SAHI itself turns to at scores as low as AP needs
+            postprocess_match_metric="IOU",
+            verbose=0,
+        )
+        seconds += time.monotonic() - started
+        found = _detections(answer)
+        matches.append(match(found.boxes, found.score, truth=truth, labels=found.label, iou=iou))
+        facts.append(
+            {
+                "pixels_total": image.shape[0] * image.shape[1],
+                "pixels_read": image.shape[0] * image.shape[1],
+                "n_windows": rival.calls,
+                "estimated_recall": None,
+            }
+        )
+        gmacs += rival.calls * arithmetic.of_window(shape.tensor, shape.tensor)
+    after = bytes_read()
+    return Tally(matches, facts, [], seconds, None if first is None or after is None else after - first, gmacs)
+
+
+def _image(scene: Scene, model: LoadedModel) -> tuple[NDArray[np.uint8], Stretch]:
+    """The whole scene `[h, w, 3]` as SAHI takes it."""
+    from geopdn.geometry.window import Window
+
+    config = model.header.model
+    if scene.dtype != np.uint8 or len(config.bands) != 3 or config.has_heading:
+        raise ConfigError(f"{scene.name}: SAHI takes 8-bit RGB scenes and upright boxes, leave --sahi out")
+    if scene.pixel_size is None or abs(scene.pixel_size.mean_m / config.pixel_size_m - 1) > 0.2:
+        raise ConfigError(f"{scene.name}: SAHI is compared at the model's pixel size {config.pixel_size_m:g} m only")
+    stretch = resolve_stretch(scene, Radiometry.from_dict(config.radiometry.model_dump()))
+    pixels = scene.read(Window(0, 0, scene.size.height, scene.size.width))
+    return np.ascontiguousarray(pixels.values.transpose(1, 2, 0)), stretch
+
+
+def _wrapped(model: LoadedModel, *, kind: int, stretch: Stretch) -> Any:
+    """A `sahi.models.base.DetectionModel` around the high-resolution stage."""
+    from sahi.models.base import DetectionModel
+    from sahi.prediction import ObjectPrediction
+
+    net, level = model.net, model.header.model.kinds[kind].level
+
+    class Rival(DetectionModel):  # type: ignore[misc,unused-ignore]
+        """One slice in, upright boxes out."""
+
+        calls = 0
+
+        def set_model(self, model: Any, **_: Any) -> None:
+            self.model = model
+            self.category_mapping = {str(i): name for i, name in enumerate(net.config.classes)}
+
+        def perform_inference(self, image: NDArray[np.uint8]) -> None:
+            self.calls += 1
+            values = np.ascontiguousarray(image.transpose(2, 0, 1))
+            stretched = torch.from_numpy(stretch.apply(Pixels(values, np.ones(values.shape[1:], np.bool_))))[None]
+            side = MULTIPLE << level
+            down, across = (-n % side for n in image.shape[:2])
+            stretched = F.pad(stretched, (0, across, 0, down))
+            if level:
+                stretched = F.avg_pool2d(stretched, 1 << level)
+            with torch.inference_mode():
+                _, found = net.find(stretched.contiguous(memory_format=torch.channels_last), None, min_score=LOW_SCORE)
+            self._original_predictions = found
+
+        def _create_object_prediction_list_from_original_predictions(
+            self, shift_amount_list: Any = None, full_shape_list: Any = None
+        ) -> None:
+            shift, full = shift_amount_list or [[0, 0]], full_shape_list
+            shift = shift[0] if isinstance(shift[0], list) else shift
+            full = full[0] if full is not None and isinstance(full[0], list) else full
+            found = self._original_predictions
+            limits = box.bounds(found.boxes.double().numpy() * [*[1 << level] * 4, 1])
+            self._object_prediction_list_per_image = [
+                [
+                    ObjectPrediction(
+                        bbox=limits[i].tolist(),
+                        score=float(found.score[i]),
+                        category_id=int(found.label[i]),
+                        category_name=net.config.classes[int(found.label[i])],
+                        shift_amount=shift,
+                        full_shape=full,
+                    )
+                    for i in range(len(limits))
+                ]
+            ]
+
+    return Rival(model=net, confidence_threshold=LOW_SCORE, device="cpu")
+
+
+def _detections(answer: Any) -> Detections:
+    """SAHI's result as detections in the scene's pixels."""
+    items = answer.object_prediction_list
+    limits = np.array([item.bbox.to_xyxy() for item in items], np.float64).reshape(-1, 4)
+    n = len(items)
+    boxes = np.column_stack(
+        [
+            (limits[:, 0] + limits[:, 2]) / 2,
+            (limits[:, 1] + limits[:, 3]) / 2,
+            limits[:, 2:] - limits[:, :2],
+            np.zeros(n),
+        ]
+    )
+    zeros = np.zeros(n, np.int64)
+    return Detections(
+        boxes=boxes,
+        score=np.array([item.score.value for item in items], np.float64).reshape(n),
+        label=np.array([item.category.id for item in items], np.int64).reshape(n),
+        window=zeros,
+        level=zeros,
+        cut=np.zeros(n, np.bool_),
+    )
