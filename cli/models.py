@@ -57,7 +57,8 @@ def _scores(scores: dict[str, Any]) -> list[tuple[str, str]]:
             rows.append((name, f"{', '.join(values)}, reading {100 * one.get('share', 1):.0f} % of the pixels"))
     if rows:
         places = ", ".join(str(place) for place in scores.get("places", []))
-        rows.append(("scored on", f"{scores.get('scenes', '?')} scenes of {places or 'unknown places'}"))
+        seen = ", where the threshold and the saliency were fitted" if scores.get("split") == "calibration" else ""
+        rows.append(("scored on", f"{scores.get('scenes', '?')} scenes of {places or 'unknown places'}{seen}"))
     return rows or [("scores", "unknown")]
 
 

@@ -17,6 +17,10 @@ def train(
         typer.Option("--output", "-o", metavar="FOLDER", help="Where checkpoints and weights go. Default: runs/NAME."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
+    all_places: Annotated[
+        bool,
+        typer.Option("--all-places", help="Train on the validation places too; scores then are of calibration places."),
+    ] = False,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps, instead of the configuration's.")] = None,
 ) -> None:
     """Train a model and write its weights.
@@ -35,13 +39,16 @@ def train(
 
     from geopdn.train.fit import train as fit
 
-    done = fit(path, output=folder, resume=resume, steps=steps, progress=sys.stderr.isatty(), say=say)
+    done = fit(
+        path, output=folder, resume=resume, steps=steps, all_places=all_places, progress=sys.stderr.isatty(), say=say
+    )
     typer.echo(f"Wrote {done.weights} and {done.curve}.")
     for name in ("full", "default"):
         scores = done.scores.get(name)
         if scores:
             values = ", ".join(f"{key} {value}" for key, value in scores.items() if value is not None)
-            typer.echo(f"Validation, {'full scan' if name == 'full' else 'default budget'}: {values}.")
+            what = f"{done.scores['split']} places, {'full scan' if name == 'full' else 'default budget'}"
+            typer.echo(f"{what.capitalize()}: {values}.")
 
 
 def find_config(name: str) -> Path:

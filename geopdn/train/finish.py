@@ -87,9 +87,11 @@ def plateau_threshold(score: NDArray[np.float64], precision: NDArray[np.float64]
 def score(
     model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene], *, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Scores on the validation places: full scan, and the default recall target."""
-    chosen = side(scenes, "validation")
+    """Scores on the validation places, without any on the calibration places: full scan, default recall target."""
+    split: Split = "validation" if side(scenes, "validation") else "calibration"
+    chosen = side(scenes, split)
     scores: dict[str, Any] = {
+        "split": split,
         "places": sorted({scene.place for scene in chosen}),
         "scenes": len(chosen),
         "iou": config.match_iou,
@@ -108,7 +110,7 @@ def score(
             "share": round(pixels / max(1, total), 4),
             "objects": curve.n_truth,
         }
-        say(f"validation, {name}: {scores[name]}")
+        say(f"{split}, {name}: {scores[name]}")
     return scores
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def train(
     output: Path,
     resume: bool = False,
     steps: int | None = None,
+    all_places: bool = False,
     progress: bool = True,
     say: Say = lambda _: None,
 ) -> TrainResult:
@@ -49,6 +50,8 @@ def train(
         output: folder for checkpoints, metrics, curve and weights.
         resume: go on from the folder's last checkpoint.
         steps: replaces the configuration's number of steps.
+        all_places: train on the validation places too, once a run without them has told how good the recipe is; scores
+            then come from the calibration places, and the header says so.
         progress: show Lightning's progress bar.
         say: receives one line a stage.
 
@@ -65,13 +68,15 @@ def train(
     if checkpoint.exists() and not resume:
         raise ConfigError(f"{output} holds an earlier run: use --resume to go on, or another -o folder")
     scenes = find_scenes(config.data, base=config_path.resolve().parent)
+    if all_places:
+        scenes = [replace(scene, split="train") if scene.split == "validation" else scene for scene in scenes]
     output.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     module = fit(config, scenes, output=output, resume=resume, progress=progress, say=say)
     seconds = time.monotonic() - started
     say("calibrating on held-out places, then scoring on the validation places")
     provenance = {
-        "command": f"geopdn train {config_path.name}",
+        "command": f"geopdn train {config_path.name}" + (" --all-places" if all_places else ""),
         "seed": config.training.seed,
         "steps": config.training.steps,
         "seconds": round(_total_seconds(output, seconds)),
@@ -80,6 +85,7 @@ def train(
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "scenes": sum(scene.split == "train" for scene in scenes),
+        "places": sorted({scene.place for scene in scenes if scene.split == "train"}),
     }
     weights = output / f"{config.name}.safetensors"
     scores = finish(module.net, config, scenes, path=weights, provenance=provenance, say=say)
