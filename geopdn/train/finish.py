@@ -19,7 +19,7 @@ from geopdn.model.storage import pack, unpack
 from geopdn.model.weights import LoadedModel, WeightsHeader, save_weights
 from geopdn.train.calibrate import fit_priorities, fit_saliency, fit_scores
 from geopdn.train.check import check, side
-from geopdn.train.places import LabelledScene
+from geopdn.train.places import LabelledScene, Split
 
 LOW_SCORE = 0.05
 DEFAULT_RECALL = 0.98

@@ -23,6 +23,8 @@ from geopdn.model.select import select_windows
 from geopdn.model.streams import overview_of
 from geopdn.model.targets import cell_counts, window_targets
 
+PLAIN = torch.tensor([[1.0, 0.0]])
+
 
 @pytest.fixture(scope="module")
 def net():

@@ -30,3 +30,15 @@ def test_training_runs_from_the_file_to_weights_and_resumes(tmp_path):
     assert header.scores["places"] == ["c"]
     assert header.scores["full"]["objects"] == 14
     assert json.loads(header.to_json())["model"]["classes"] == ["bar"]
+
+
+@pytest.mark.slow
+def test_all_places_are_trained_on_and_the_header_says_so(tmp_path):
+    for seed, name in enumerate("abc"):
+        write_scene(tmp_path, name, seed=seed, oriented=True)
+    config_for(tmp_path, oriented=True)
+    result = train(tmp_path / "bars.yaml", output=tmp_path / "run", steps=1, all_places=True, progress=False)
+    header = load_weights(result.weights).header
+    assert header.training["places"] == ["a", "c"]  # c is a validation place
+    assert header.training["command"] == "geopdn train bars.yaml --all-places"
+    assert (header.scores["split"], header.scores["places"]) == ("calibration", ["b"])
