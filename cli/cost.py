@@ -62,6 +62,8 @@ def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Rea
     kind = kinds[scan_kind(kinds, priorities, np.zeros(header.model.n_size_classes))]
     windows = math.ceil(size.height / kind.core) * math.ceil(size.width / kind.core)
     each = window_cost(kind) / 1000
+    level = header.model.overview_level
+    looking = header.model.overview_ms_per_mpx * size.area / (1 << 2 * level) / 1e9
     share = header.scores.get("default", {}).get("share")
     typical = None if share is None else math.ceil(share * windows)
     return Cost(
@@ -70,10 +72,10 @@ def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Rea
         height=size.height,
         kind=kind.name,
         scan_windows=windows,
-        scan_seconds=round(windows * each, 1),
+        scan_seconds=round(looking + windows * each, 1),
         share=share,
         typical_windows=typical,
-        typical_seconds=None if typical is None else round(typical * each, 1),
+        typical_seconds=None if typical is None else round(looking + typical * each, 1),
     )
 
 

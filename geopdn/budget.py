@@ -1,6 +1,7 @@
 """How much may be spent and what has been: shares of the pixels, windows, nominal seconds, a recall target.
 
-Costs are nominal milliseconds on two CPU cores, not measurements: the same input must give the same plan.
+Costs are nominal milliseconds on two CPU cores, measured when the weights were written and never at run time: the same
+input must give the same plan.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from geopdn.config import WindowKind
 from geopdn.errors import ConfigError
 from geopdn.geometry.window import Size, Window
 
-NETWORK_MS_PER_MPX = 250.0
+NETWORK_MS_PER_MPX = 800.0  # of kinds that nothing has been measured for
 DECODE_MS_PER_MPX = 30.0
 FIXED_MS = 2.0
 
@@ -78,7 +79,8 @@ def parse_budget(text: str | None, *, recall: float | None, default_recall: floa
 
 def window_cost(kind: WindowKind) -> float:
     """Nominal milliseconds of one window: network on its tensor, decoding of its ground."""
-    return FIXED_MS + NETWORK_MS_PER_MPX * kind.tensor**2 / 1e6 + DECODE_MS_PER_MPX * kind.extent**2 / 1e6
+    network = NETWORK_MS_PER_MPX * kind.tensor**2 / 1e6 if kind.network_ms is None else kind.network_ms
+    return FIXED_MS + network + DECODE_MS_PER_MPX * kind.extent**2 / 1e6
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,14 @@ class WindowKind(Strict):
         extent: side in level-0 pixels, halo included.
         level: level it is read at; the tensor's side is `extent / 2**level`.
         halo: level-0 pixels on each side that are seen but whose objects belong to a neighbour.
+        network_ms: nominal milliseconds of the network on one window (two CPU cores), measured when the weights were
+            written; None before that: a guess by the tensor's size.
     """
 
     extent: Annotated[int, Field(ge=64, le=8192, multiple_of=64)]
     level: Annotated[int, Field(ge=0, le=6)]
     halo: Annotated[int, Field(ge=0, le=1024)]
+    network_ms: Positive | None = None
 
     @property
     def name(self) -> str:
@@ -90,6 +93,7 @@ class ModelConfig(Strict):
         dim: embedding size of fusion and controller.
         heads: attention heads of the fusion.
         hidden: state size of the controller's LSTM.
+        overview_ms_per_mpx: nominal milliseconds of the global stream on 10**6 overview pixels, as `network_ms`.
     """
 
     classes: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -113,6 +117,7 @@ class ModelConfig(Strict):
     dim: Annotated[int, Field(ge=32, le=1024)] = 128
     heads: Annotated[int, Field(ge=1, le=16)] = 4
     hidden: Annotated[int, Field(ge=16, le=1024)] = 64
+    overview_ms_per_mpx: Positive = 500.0
 
     @property
     def overview_level(self) -> int:

@@ -19,6 +19,7 @@ from geopdn.model.storage import pack, unpack
 from geopdn.model.weights import LoadedModel, WeightsHeader, save_weights
 from geopdn.train.calibrate import fit_priorities, fit_saliency, fit_scores
 from geopdn.train.check import check, side
+from geopdn.train.costs import measure_costs
 from geopdn.train.places import LabelledScene, Split
 
 LOW_SCORE = 0.05
@@ -50,9 +51,10 @@ def finish(
     net.eval()
     # what will be shipped is what is measured: weights rounded as they are stored
     net.load_state_dict(unpack(pack(net.state_dict())))
+    net.config = measure_costs(net)
     header = WeightsHeader(
         name=config.name,
-        model=config.model,
+        model=net.config,
         description=config.description,
         trained_on=config.trained_on,
         licence=config.licence,

@@ -45,7 +45,8 @@ def test_info_describes_the_scene_and_the_cost(cli, exact, shipped, scene, tmp_p
     assert (record["overviews"], record["sidecar"]) == ([], False)
     (cost,) = record["models"]
     assert cost["scan_windows"] == 4 * 4  # cores of 192 px on 700 px
-    assert cost["scan_seconds"] == round(16 * window_cost(tiny_config().kinds[0]) / 1000, 1)
+    looking = tiny_config().overview_ms_per_mpx * 700**2 / 64 / 1e9
+    assert cost["scan_seconds"] == round(looking + 16 * window_cost(tiny_config().kinds[0]) / 1000, 1)
     assert cost["typical_windows"] == 4  # a quarter, as the header's scores say
     text = cli("info", scene).out
     assert "700 x 700 px, 0.5 Mpx" in text
