@@ -10,8 +10,9 @@ import typer
 from geopdn.cli import options
 from geopdn.cli.area import read_area
 from geopdn.cli.destinations import Job, checked, plan_jobs
+from geopdn.cli.detectors import Stated, load_detector
 from geopdn.cli.device import resolve_device
-from geopdn.cli.messages import complain
+from geopdn.cli.messages import complain, say
 from geopdn.cli.scenes import Reading, split_bands
 from geopdn.cli.search import Wish, search
 from geopdn.errors import ConfigError, GeopdnError
@@ -19,6 +20,7 @@ from geopdn.errors import ConfigError, GeopdnError
 INCOMPLETE = 5
 SEVERITY = (6, 4, 3, 2, INCOMPLETE, 0)
 """Exit codes of several scenes: the first of these that occurred."""
+PANEL = "A detector of your own"
 
 
 def detect(
@@ -82,6 +84,52 @@ def detect(
     no_overviews: options.NoOverviews = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    detector: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ONNX",
+            help="Looks at the windows instead of the model, which only chooses them; without --model everything is "
+            "looked at. Its own metadata (Deepness, GeoDeep, Ultralytics) says how it is fed.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    detector_item: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="A STAC item (MLM extension) that describes it.", rich_help_panel=PANEL),
+    ] = None,
+    detector_pixel_size: Annotated[
+        float | None, typer.Option(metavar="METRES", help="Pixel size it was trained at.", rich_help_panel=PANEL)
+    ] = None,
+    detector_bands: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,C", help="The scene's bands, in the order of its channels.", rich_help_panel=PANEL),
+    ] = None,
+    detector_values: Annotated[
+        str | None,
+        typer.Option(
+            metavar="raw|reflectance|0..3000|2%..98%",
+            help="Its values: as stored, physical ones, or what becomes 0 to 1 (0 to 255 with :255).",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    detector_classes: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Its classes, in order.", rich_help_panel=PANEL)
+    ] = None,
+    detector_tile: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Side of its tiles.", rich_help_panel=PANEL)
+    ] = None,
+    detector_overlap: Annotated[
+        float | None,
+        typer.Option(metavar="PERCENT", help="Overlap of its tiles: twice the longest object.", rich_help_panel=PANEL),
+    ] = None,
+    detector_layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYOUT",
+            help="Its output: yolov5, yolov8, yolov8-obb, end2end, end2end-obb or torchvision.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
 ) -> None:
     """Find objects in scenes, looking closely only where it pays.
 
@@ -92,7 +140,13 @@ def detect(
     """
     from geopdn.budget import parse_budget
 
-    spend = parse_budget(budget, recall=recall)
+    unguided = detector is not None and model is None
+    if unguided and (recall is not None or budget not in (None, "full") or bands is not None):
+        raise ConfigError(
+            "--budget, --recall and --bands are for the model that says where the detector should look: name one by "
+            "--model (the detector's bands are --detector-bands)"
+        )
+    spend = parse_budget("full" if unguided else budget, recall=recall)
     if min_score is not None and not (math.isfinite(min_score) and 0 <= min_score <= 1):
         raise ConfigError(f"--min-score {min_score}: expected a number from 0 to 1")
     jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture)
@@ -103,9 +157,25 @@ def detect(
         use_overviews=not no_overviews,
         pixel_output=pixel_output,
     )
-    with checked(jobs, inputs=[] if aoi is None else [aoi], overwrite=overwrite):
+    stated = Stated(
+        file=detector,
+        item=detector_item,
+        pixel_size=detector_pixel_size,
+        bands=detector_bands,
+        classes=detector_classes,
+        tile=detector_tile,
+        overlap=detector_overlap,
+        values=detector_values,
+        layout=detector_layout,
+    )
+    given = [path for path in (aoi, detector, detector_item) if path is not None]
+    with checked(jobs, inputs=given, overwrite=overwrite):
+        looking = load_detector(stated, quiet=quiet)
+        if unguided and not quiet:
+            say("no --model: the detector looks everywhere")
         wish = Wish(
             model=model,
+            detector=looking,
             budget=spend,
             audit=audit,
             min_score=min_score,
