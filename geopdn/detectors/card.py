@@ -24,7 +24,7 @@ class Card:
     Attributes:
         says: where the facts come from: `Deepness keys`, `Ultralytics keys`, ...
         layout: how its output is laid out, see `geopdn.detectors.layouts`.
-        iou: overlap from which two of its boxes are one object.
+        iou: overlap above which two of its boxes are one object.
     """
 
     says: tuple[str, ...] = ()

@@ -26,6 +26,8 @@ LAYOUTS = ("yolov5", "yolov8", "yolov8-obb", "end2end", "end2end-obb", "torchvis
 ORIENTED = frozenset({"yolov8-obb", "end2end-obb"})
 FINAL = frozenset({"end2end", "end2end-obb", "torchvision"})
 """Layouts of detectors that have suppressed duplicates themselves."""
+MOST_FINAL = 1000
+"""Boxes that such a detector returns, at most; usually 300."""
 
 Shape = Sequence[int | str | None]
 Rows = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -37,17 +39,33 @@ def fits(layout: str, shapes: Sequence[Shape], *, n_classes: int) -> bool:
         return len(shapes) == 3 and sorted(len(shape) for shape in shapes) == [1, 1, 2]
     if not shapes or len(shapes[0]) != 3:
         return False
-    axis, wanted = {
+    axis, wanted = _axis(layout, n_classes)
+    held = shapes[0][axis]
+    if len(shapes) == 2 and layout in ("yolov8", "end2end"):  # segmentation: coefficients of masks follow
+        return not isinstance(held, int) or held > wanted
+    return len(shapes) == 1 and (not isinstance(held, int) or held == wanted)
+
+
+def _axis(layout: str, n_classes: int) -> tuple[int, int]:
+    """The axis of the values of a box, and how many there are."""
+    return {
         "yolov5": (2, 5 + n_classes),
         "yolov8": (1, 4 + n_classes),
         "yolov8-obb": (1, 5 + n_classes),
         "end2end": (2, 6),
         "end2end-obb": (2, 7),
     }[layout]
-    held = shapes[0][axis]
-    if len(shapes) == 2 and layout in ("yolov8", "end2end"):  # segmentation: coefficients of masks follow
-        return not isinstance(held, int) or held > wanted
-    return len(shapes) == 1 and (not isinstance(held, int) or held == wanted)
+
+
+def _likely(shapes: Sequence[Shape], *, n_classes: int) -> list[str]:
+    """Layouts that fit; those whose number of values is fixed before others, few final boxes or many raw ones."""
+    possible = [layout for layout in LAYOUTS if fits(layout, shapes, n_classes=n_classes)]
+    if "torchvision" in possible:
+        return possible
+    sure = [layout for layout in possible if isinstance(shapes[0][_axis(layout, n_classes)[0]], int)] or possible
+    n = shapes[0][1] if len(shapes[0]) > 1 else None
+    many = isinstance(n, int) and n > MOST_FINAL
+    return [layout for layout in sure if not (many and layout in FINAL)]
 
 
 def choose_layout(said: str | None, shapes: Sequence[Shape], *, n_classes: int, name: str) -> str:
@@ -65,7 +83,7 @@ def choose_layout(said: str | None, shapes: Sequence[Shape], *, n_classes: int, 
                 "(--detector-classes) and its layout (--detector-layout)"
             )
         return said
-    possible = [layout for layout in LAYOUTS if fits(layout, shapes, n_classes=n_classes)]
+    possible = _likely(shapes, n_classes=n_classes)
     if not possible:
         raise DetectorError(
             f"detector {name} has outputs {text}, which is none of {', '.join(LAYOUTS)} with {n_classes} classes"

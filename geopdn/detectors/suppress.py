@@ -18,7 +18,7 @@ def suppress(
         boxes: `[N, 5]`.
         score: `[N]`.
         label: `[N]`; boxes of different classes never suppress each other.
-        iou: oriented overlap from which the weaker of two boxes falls.
+        iou: oriented overlap above which the weaker of two boxes falls.
         limit: at most so many stand.
     """
     order = np.argsort(-score, kind="stable")
@@ -36,5 +36,5 @@ def suppress(
         near[: i + 1] = False
         others = np.flatnonzero(near)
         if len(others):
-            standing[others] = oriented_iou(np.repeat(boxes[i : i + 1], len(others), 0), boxes[others]) < iou
+            standing[others] = oriented_iou(np.repeat(boxes[i : i + 1], len(others), 0), boxes[others]) <= iou
     return order[kept]

@@ -32,7 +32,7 @@ from geopdn.model.weights import LoadedModel
 from geopdn.scene import Pixels, PixelSource, Radiometry, Stretch, resolve_stretch
 
 BLANK_CELL_PX = 32
-LEAST_CELL_PX = 8
+CELL_PX = (8, 256)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,7 +175,7 @@ def window_kind(spec: DetectorSpec, *, cell_px: float) -> tuple[WindowKind, int]
         cell_px: wanted side of a cell, in the detector's pixels.
     """
     widest = spec.tile_px - 2 * spec.halo_px
-    cell = max(LEAST_CELL_PX, min(round(cell_px), widest // 2)) // 2 * 2
+    cell = max(CELL_PX[0], min(round(cell_px), widest // 2, CELL_PX[1])) // 2 * 2
     core = widest // cell * cell
     return WindowKind(extent=spec.tile_px, level=0, halo=(spec.tile_px - core) // 2), cell
 

@@ -109,8 +109,7 @@ def constant_network(outputs, *, shape=(1, 3, 64, 64), kind=TensorProto.FLOAT) -
     g = Graph()
     zero = g("Mul", g("ReduceMean", g("Cast", "images", to=TensorProto.FLOAT), keepdims=0), 0.0)
     values = []
-    for index, array in enumerate(outputs):
-        array = np.asarray(array)
+    for index, array in enumerate(map(np.asarray, outputs)):
         name = f"out{index}"
         element = TensorProto.FLOAT if array.dtype.kind == "f" else TensorProto.INT64
         moved = g("Cast", zero, to=element)

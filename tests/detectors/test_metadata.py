@@ -103,7 +103,7 @@ def test_ultralytics_keys(changes, layout):
     ],
 )
 def test_what_cannot_be_understood_is_refused(metadata, says):
-    with pytest.raises(DetectorError, match="a.onnx") as error:
+    with pytest.raises(DetectorError, match=r"a\.onnx") as error:
         card_of(texts(metadata), name="a.onnx")
     assert says in str(error.value)
 
