@@ -20,7 +20,6 @@ from geopdn.errors import ConfigError, GeopdnError
 INCOMPLETE = 5
 SEVERITY = (6, 4, 3, 2, INCOMPLETE, 0)
 """Exit codes of several scenes: the first of these that occurred."""
-PANEL = "A detector of your own"
 
 
 def detect(
@@ -90,44 +89,36 @@ def detect(
             metavar="ONNX",
             help="Looks at the windows instead of the model, which only chooses them; without --model everything is "
             "looked at. Its own metadata (Deepness, GeoDeep, Ultralytics) says how it is fed.",
-            rich_help_panel=PANEL,
         ),
     ] = None,
     detector_item: Annotated[
         Path | None,
-        typer.Option(metavar="JSON", help="A STAC item (MLM extension) that describes it.", rich_help_panel=PANEL),
+        typer.Option(metavar="JSON", help="A STAC item (MLM extension) that describes it."),
     ] = None,
     detector_pixel_size: Annotated[
-        float | None, typer.Option(metavar="METRES", help="Pixel size it was trained at.", rich_help_panel=PANEL)
+        float | None, typer.Option(metavar="METRES", help="Pixel size it was trained at.")
     ] = None,
     detector_bands: Annotated[
         str | None,
-        typer.Option(metavar="A,B,C", help="The scene's bands, in the order of its channels.", rich_help_panel=PANEL),
+        typer.Option(metavar="A,B,C", help="The scene's bands, in the order of its channels."),
     ] = None,
     detector_values: Annotated[
         str | None,
         typer.Option(
             metavar="raw|reflectance|0..3000|2%..98%",
             help="Its values: as stored, physical ones, or what becomes 0 to 1 (0 to 255 with :255).",
-            rich_help_panel=PANEL,
         ),
     ] = None,
-    detector_classes: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Its classes, in order.", rich_help_panel=PANEL)
-    ] = None,
-    detector_tile: Annotated[
-        int | None, typer.Option(metavar="PIXELS", help="Side of its tiles.", rich_help_panel=PANEL)
-    ] = None,
+    detector_classes: Annotated[str | None, typer.Option(metavar="A,B,C", help="Its classes, in order.")] = None,
+    detector_tile: Annotated[int | None, typer.Option(metavar="PIXELS", help="Side of its tiles.")] = None,
     detector_overlap: Annotated[
         float | None,
-        typer.Option(metavar="PERCENT", help="Overlap of its tiles: twice the longest object.", rich_help_panel=PANEL),
+        typer.Option(metavar="PERCENT", help="Overlap of its tiles: twice the longest object."),
     ] = None,
     detector_layout: Annotated[
         str | None,
         typer.Option(
-            metavar="LAYOUT",
-            help="Its output: yolov5, yolov8, yolov8-obb, end2end, end2end-obb or torchvision.",
-            rich_help_panel=PANEL,
+            metavar="LAYOUT", help="Its output: yolov5, yolov8, yolov8-obb, end2end, end2end-obb or torchvision."
         ),
     ] = None,
 ) -> None:

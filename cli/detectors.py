@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from geopdn.cli.messages import say
 from geopdn.cli.scenes import Reading, require_place
-from geopdn.errors import BandError, ConfigError
+from geopdn.errors import BandError, ConfigError, ResourceLimitError
 
 if TYPE_CHECKING:
     from geopdn.detectors import Detector
@@ -103,12 +103,10 @@ def opened_for(
         SceneError: the scene cannot be used with the detector.
     """
     from geopdn.detectors.adapt import RGB, SceneFacts, fit
-    from geopdn.scene import Scene
     from geopdn.scene.resample import MAX_RATIO, TOLERANCE, resample
 
     spec = detector.spec
-    settings = {"allow_vrt": reading.allow_vrt, "use_overviews": reading.use_overviews}
-    with Scene.open(path, allow_vrt=reading.allow_vrt) as scene:
+    with _open(path, spec.bands, reading) as scene:
         require_place(scene, reading)
         size = scene.pixel_size
         facts = SceneFacts(
@@ -120,27 +118,31 @@ def opened_for(
         fitted = fit(
             spec,
             facts,
-            numbers=_numbers(
-                scene, spec.bands or (RGB if spec.n_bands == len(RGB) else ()), needed=spec.bands is not None
-            ),
+            numbers=_numbers(scene, spec.bands or (RGB if spec.n_bands == len(RGB) else ())),
             largest_ratio=float("inf") if reading.any_scale else MAX_RATIO,
             tolerance=TOLERANCE,
         )
     if not quiet:
         say(fitted.text)
-    with Scene.open(path, bands=fitted.bands, **settings) as scene:
+    with _open(path, fitted.bands, reading) as scene:
         yield scene, resample(scene, pixel_size_m=spec.pixel_size_m, any_scale=reading.any_scale)
 
 
-def _numbers(scene: "Scene", wanted: Sequence[str], *, needed: bool) -> list[int] | None:
-    """The scene's bands of those names, None where it has not all of them and they are not needed."""
+def _open(path: str, bands: Sequence[str] | None, reading: Reading) -> "Scene":
+    """The scene in a detector's bands, in all of them where it does not say which."""
+    from geopdn.scene import Scene
+
+    try:
+        return Scene.open(path, bands=bands, allow_vrt=reading.allow_vrt, use_overviews=reading.use_overviews)
+    except (BandError, ResourceLimitError) as error:
+        raise type(error)(str(error).replace("--bands", "--detector-bands")) from None
+
+
+def _numbers(scene: "Scene", wanted: Sequence[str]) -> list[int] | None:
+    """The scene's bands of those names, None where it has not all of them."""
     from geopdn.scene import select_bands
 
-    if not wanted:
-        return None
     try:
         return select_bands(scene.all_band_names, wanted)
-    except BandError as error:
-        if needed:
-            raise BandError(f"{str(error).partition(';')[0]}; map them with --detector-bands") from None
+    except BandError:
         return None

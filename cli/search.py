@@ -157,6 +157,9 @@ def ready(job: Job, wish: Wish) -> Iterator[Ready]:
             yield Ready(scene, source, None, _foreign(wish.detector, source, None))
         else:
             with opened(job.scene, model=wish.model, reading=wish.reading) as item:
+                if not wish.quiet:
+                    name, finds = item.header.name, ", ".join(item.header.model.classes)
+                    say(f"windows are chosen by the model {name}, which expects {finds}")
                 yield Ready(scene, source, item.source, _foreign(wish.detector, source, (item.source, item.weights)))
 
 

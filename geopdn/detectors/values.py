@@ -117,7 +117,8 @@ class Line:
             scaled = values.astype(work) * self.gain[:, None, None].astype(work)
             scaled += self.bias[:, None, None].astype(work)
             np.clip(scaled, self.floor[:, None, None], self.ceiling[:, None, None], out=scaled)
-            return np.nan_to_num(scaled.astype(np.float32), copy=False)
+            finite: NDArray[np.float32] = np.nan_to_num(scaled.astype(np.float32), copy=False)
+        return finite
 
 
 def parse_values(text: str) -> Scaling:

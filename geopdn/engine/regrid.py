@@ -33,7 +33,8 @@ def _shares(n: int, cell: float, *, cell_px: int, length: int) -> NDArray[np.flo
     old = np.minimum(np.arange(n + 1) * cell, length)
     old[-1] = length
     new = np.append(np.arange(0, length, cell_px), length)
-    return np.interp(new, old, np.arange(n + 1, dtype=np.float64))
+    edges: NDArray[np.float64] = np.interp(new, old, np.arange(n + 1, dtype=np.float64))
+    return edges
 
 
 def _along(plane: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
