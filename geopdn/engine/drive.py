@@ -78,6 +78,7 @@ class Search:
             finder=self.stage.finder,
             grid=grid,
             grid_px=0 if self.stage.net is None else self.stage.net.grid_px,
+            edge_px=self.stage.edge_px,
             device=self.device,
             min_score=min(RAW_SCORE, self.min_score),
             done=finished,

@@ -33,6 +33,7 @@ from geopdn.scene import Pixels, PixelSource, Radiometry, Stretch, resolve_stret
 
 BLANK_CELL_PX = 32
 CELL_PX = (8, 256)
+EDGE_PX = 2.0  # detectors that keep their boxes inside the tile end them about here
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,6 +158,7 @@ def _stage(finder: _Finder, source: PixelSource, *, own: Stage | None) -> Stage:
         min_score=spec.min_score,
         pixel_size_m=spec.pixel_size_m,
         stretch=stretch.to_dict(),
+        edge_px=EDGE_PX,
         names={
             **({"model": None, "model_digest": None} if own is None else own.names),
             "detector": spec.name,

@@ -54,6 +54,7 @@ def inspect_windows(
     finder: Finder,
     grid: Tensor | None,
     grid_px: int,
+    edge_px: float,
     device: torch.device,
     min_score: float,
     done: Callable[[Seen], None],
@@ -67,6 +68,7 @@ def inspect_windows(
         finder: looks at the windows.
         grid: global grid `[G, h, w]` that conditions the head, None on the dense path and for other detectors.
         grid_px: side of its cells in level-0 pixels.
+        edge_px: see `is_cut`.
         device: where the network runs.
         min_score: lowest score that is decoded.
         done: called for every window that is finished.
@@ -88,7 +90,7 @@ def inspect_windows(
         values = values.to(device, memory_format=torch.channels_last)
         context = None if grid is None else _context(grid, good, grid_px)
         features, found = finder.find(values, context, min_score=min_score)
-        for i, (item, part) in enumerate(zip(good, _split(found, good, source.size), strict=True)):
+        for i, (item, part) in enumerate(zip(good, _split(found, good, source.size, edge_px=edge_px), strict=True)):
             tokens, pooled = (None, None) if features is None else (features.tokens[i], features.pooled[i])
             seen.append(Seen(item.index, "read", "", tokens, pooled, part))
             done(seen[-1])
@@ -110,7 +112,7 @@ def places(planned: Sequence[Planned], device: torch.device) -> tuple[Tensor, Te
     return row, col, extent
 
 
-def _split(found: Decoded, batch: Sequence[ReadWindow], size: Size) -> list[Detections]:
+def _split(found: Decoded, batch: Sequence[ReadWindow], size: Size, *, edge_px: float) -> list[Detections]:
     """Detections of each window of a batch in level-0 pixels, those whose centre lies in its core."""
     window = found.window.cpu().numpy()
     boxes = found.boxes.double().cpu().numpy()
@@ -133,7 +135,7 @@ def _split(found: Decoded, batch: Sequence[ReadWindow], size: Size) -> list[Dete
                 label=label[mine][keep],
                 window=np.full(n, item.index, np.int64),
                 level=np.full(n, level, np.int64),
-                cut=is_cut(local[keep], full, size),
+                cut=is_cut(local[keep], full, size, edge_px=edge_px),
             )
         )
     return parts
@@ -152,16 +154,16 @@ def in_core(boxes: NDArray[np.float64], core: Window, size: Size) -> NDArray[np.
     return inside
 
 
-def is_cut(boxes: NDArray[np.float64], window: Window, size: Size) -> NDArray[np.bool_]:
-    """Where a box reaches an edge of its window that is not an edge of the scene."""
+def is_cut(boxes: NDArray[np.float64], window: Window, size: Size, *, edge_px: float = 0.0) -> NDArray[np.bool_]:
+    """Where a box reaches, within `edge_px` level-0 pixels, an edge of its window that is not an edge of the scene."""
     from geopdn.geometry.boxes import bounds
 
     x0, y0, x1, y1 = bounds(boxes).T if len(boxes) else np.zeros((4, 0))
     cut: NDArray[np.bool_] = (
-        ((x0 < window.col) & (window.col > 0))
-        | ((y0 < window.row) & (window.row > 0))
-        | ((x1 > window.col_stop) & (window.col_stop < size.width))
-        | ((y1 > window.row_stop) & (window.row_stop < size.height))
+        ((x0 < window.col + edge_px) & (window.col > 0))
+        | ((y0 < window.row + edge_px) & (window.row > 0))
+        | ((x1 > window.col_stop - edge_px) & (window.col_stop < size.width))
+        | ((y1 > window.row_stop - edge_px) & (window.row_stop < size.height))
     )
     return cut
 

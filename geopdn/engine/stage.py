@@ -54,6 +54,7 @@ class Stage:
         stretch: facts of the scaling, as of `Stretch.to_dict`.
         names: facts that name the model and the detector, with digests.
         net: the network, where it is the finder: its features are fused.
+        edge_px: boxes that end this near to an edge of their window count as cut by it (level-0 pixels).
         dense: a scene smaller than a window is looked at whole, without a map.
     """
 
@@ -70,4 +71,5 @@ class Stage:
     stretch: dict[str, Any]
     names: dict[str, Any]
     net: PatchDriveNet | None = None
+    edge_px: float = 0.0
     dense: bool = False

@@ -98,6 +98,7 @@ def test_ultralytics_keys(changes, layout):
         (ultralytics(names="(" * 5000 + ")" * 5000), "expected JSON or a Python literal"),
         (ultralytics(names="['" + "a" * 300_000 + "']"), "over 200000 characters"),
         (ultralytics(names="{}"), "class names"),
+        (ultralytics(names="{0: '\\x1b[2J'}"), "class names"),
         (ultralytics(task="pose"), "'pose'"),
         (ultralytics(imgsz="[640, 480]"), "square"),
     ],

@@ -110,6 +110,19 @@ def test_a_network_of_bytes_is_fed_bytes(tmp_path):
     assert len(detector.find(np.full((1, 3, 64, 64), 300.0, np.float32), min_score=0.05)[0].score) == 1
 
 
+def test_a_network_of_open_sizes_takes_the_tile_that_is_stated(tmp_path):
+    rows = np.array([[[10, 10, 30, 30, 0.9, 0]]], np.float32)
+    model = constant_network([rows], shape=(None, 3, None, None))
+    path = save(model, tmp_path / "d.onnx", **ultralytics(end2end="True", imgsz=None))
+    with pytest.raises(ConfigError, match="--detector-tile"):
+        load_onnx(path, stated=CARD)
+    detector, _ = load_onnx(path, stated=Card(pixel_size_m=0.5, tile_px=96))
+    assert detector.spec.tile_px == 96
+    assert len(detector.find(np.zeros((1, 3, 96, 96), np.float32), min_score=0.05)[0].score) == 1
+    with pytest.raises(DetectorError, match="1 results for 2 tiles"):  # it says that it takes batches, and does not
+        detector.find(np.zeros((2, 3, 96, 96), np.float32), min_score=0.05)
+
+
 def test_options_go_before_the_item_and_that_before_the_file(tmp_path):
     path = save(moments_network(tile=TILE, side=12, layout="yolov8"), tmp_path / "d.onnx", **deepness())
     described = Card(says=("STAC MLM item",), pixel_size_m=2.0, classes=("a", "b"))

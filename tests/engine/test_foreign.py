@@ -145,6 +145,33 @@ def test_the_saliency_spares_the_detector_most_of_the_scene(tmp_path):
     assert min(math.hypot(x - c - 6, y - r - 6) for r, c in ((700, 3000), (720, 3040), (3600, 200))) < 32
 
 
+def test_objects_longer_than_a_tile_are_joined(tmp_path):
+    path = tmp_path / "scene.tif"
+    image = np.zeros((1000, 1000), np.uint8)
+    image[500:520, 150:870] = 255
+    image[200:840, 420:430] = 255
+    image[480:540, 400:450] = 0  # the two do not touch: each crosses several tiles
+    profile = {"driver": "GTiff", "count": 1, "height": 1000, "width": 1000, "dtype": "uint8"}
+    with rasterio.open(path, "w", crs=UTM, transform=TRANSFORM, **profile) as out:
+        out.write(image, 1)
+
+    def outlines(patch):
+        """Bounds of bright components, a pixel inside of the tile, as networks give them."""
+        labels, n = ndimage.label(patch[0] > 0.35)
+        side = patch.shape[1] - 1
+        found = [
+            [max(cols.start, 1), max(rows.start, 1), min(cols.stop, side), min(rows.stop, side)]
+            for rows, cols in ndimage.find_objects(labels)
+        ]
+        return found, [0.9] * n, [0] * n
+
+    with Scene.open(path) as scene:
+        result = detect_with(from_function(outlines, spec_of(high=255, pixel_size_m=0.5, tile=256)), scene)
+    boxes = result.detections.boxes[np.lexsort(result.detections.boxes[:, :2].T)]
+    truth = [(425, 340, 280, 10), (275, 510, 250, 20), (660, 510, 420, 20), (425, 690, 300, 10)]
+    assert boxes[:, :4] == pytest.approx(np.array(truth, float), abs=1e-6)
+
+
 def test_an_area_of_interest_holds_without_a_guide(tmp_path):
     path = tmp_path / "scene.tif"
     sparse_scene(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rasterio
@@ -10,7 +12,7 @@ from affine import Affine
 from networks import deepness, moments_network, save
 
 from geopdn.cli.main import run
-from geopdn.config import load_train_config
+from geopdn.config import TrainConfig, load_train_config
 from geopdn.errors import LabelError
 from geopdn.evaluate.labels import read_labels
 from geopdn.scene import Scene
@@ -62,6 +64,12 @@ def test_detections_are_read_as_labels_at_their_place(found):
         assert labels.boxes[:, 2:4] == pytest.approx(np.full((len(centres), 2), SQUARE), abs=0.1)
         assert not labels.labels.any()
         assert not labels.ignore.any()
+
+
+def test_the_configuration_in_the_documentation_is_one():
+    text = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text()
+    config = TrainConfig.model_validate(yaml.safe_load(text.partition("```yaml")[2].partition("```")[0]))
+    assert config.data.sources[0].labels == "found/{stem}.detections.gpkg"
 
 
 def test_a_class_that_the_model_does_not_know_is_named(found):
