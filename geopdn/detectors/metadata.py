@@ -144,9 +144,13 @@ def class_names(value: Any, *, name: str) -> tuple[str, ...]:
             raise DetectorError(f"{name}: its class names must be numbered from 0 without gaps, got {str(value)[:200]}")
         value = [numbered[number] for number in range(len(value))]
     good = isinstance(value, list | tuple) and 0 < len(value) <= MAX_CLASSES
-    if not good or not all(isinstance(text, str) and text.isprintable() and text.strip() for text in value):
+    if not good or not all(_is_name(text) for text in value):
         raise DetectorError(f"{name}: its class names are {str(value)[:200]}: expected names by number from 0")
-    return tuple(text.strip()[:MAX_NAME] for text in value)
+    return tuple(text.strip() for text in value)
+
+
+def _is_name(text: Any) -> bool:
+    return isinstance(text, str) and text.isprintable() and 0 < len(text.strip()) <= MAX_NAME
 
 
 def _literal(text: str, *, key: str, name: str) -> Any:

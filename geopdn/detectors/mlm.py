@@ -1,6 +1,6 @@
 """What a STAC item with the Machine Learning Model extension says of a detector.
 
-https://github.com/stac-extensions/mlm, version 1.4: `mlm:input`, `mlm:output`, `value_scaling`,
+https://github.com/stac-extensions/mlm, versions 1.4 and 1.5: `mlm:input`, `mlm:output`, `value_scaling`,
 `classification:classes`, and `gsd` of the item, its bands or its model asset. No link in it is followed.
 """
 
@@ -16,6 +16,7 @@ from geopdn.detectors.values import STORED, Scaling
 from geopdn.errors import ConfigError, DetectorError
 
 MAX_BYTES = 4_000_000
+FLOATS = ("float32", "float64")
 GSD_KEYS = ("gsd", "spatial_resolution", "raster:spatial_resolution")
 
 
@@ -62,7 +63,7 @@ def _card(item: dict[str, Any], properties: dict[str, Any], *, name: str) -> Car
         pixel_size_m=_gsd(item, properties),
         tile_px=int(sides["width"]) if sides["width"] > 0 else None,
         bands=bands or None,
-        n_bands=len(bands) or (int(sides["channel"]) if sides["channel"] > 0 else None),
+        n_bands=len(bands) or max(0, *(int(sides.get(key, 0)) for key in ("channel", "bands"))) or None,
         scaling=_scaling(given, name=name),
     )
 
@@ -94,26 +95,36 @@ def _scaling(given: dict[str, Any], *, name: str) -> Scaling | None:
         return None if any(given.get(key) for key in elsewhere) else STORED
     if given.get("pre_processing_function"):
         return None
-    limits = [_limits(one, name=name) for one in (stated if isinstance(stated, list) else [stated])]
-    low, high = (tuple(side) for side in zip(*limits, strict=True))
+    steps = stated if isinstance(stated, list) else [stated]
+    low, high, mean, std = (tuple(side) for side in zip(*(_step(one, name=name) for one in steps), strict=True))
+    mean, std = (side if len(set(side)) > 1 else side[:1] for side in (mean, std))
     try:
-        return Scaling("stored", low, high)
+        dtypes = FLOATS if any(_of_unit_values(one) for one in steps) else ()
+        return Scaling("stored", low, high, mean=mean, std=std, dtypes=dtypes)
     except ConfigError as error:
         raise DetectorError(f"{name}: value_scaling: {error}") from None
 
 
-def _limits(one: dict[str, Any], *, name: str) -> tuple[float, float]:
-    """The stored values that become 0 and 1."""
+def _step(one: dict[str, Any], *, name: str) -> tuple[float, float, float, float]:
+    """Low, high, mean and standard deviation, as of `Scaling`."""
     kind = one["type"]
+    if kind is None:
+        return 0.0, 1.0, 0.0, 1.0
     if kind == "min-max":
-        return float(one["minimum"]), float(one["maximum"])
+        return float(one["minimum"]), float(one["maximum"]), 0.0, 1.0
     if kind == "z-score":
-        return float(one["mean"]), float(one["mean"]) + float(one["stddev"])
+        return 0.0, 1.0, float(one["mean"]), float(one["stddev"])
     if kind == "offset":
-        return float(one["value"]), float(one["value"]) + 1
+        return 0.0, 1.0, float(one["value"]), 1.0
     if kind == "scale":
-        return 0.0, float(one["value"])
+        return 0.0, float(one["value"]), 0.0, 1.0
     raise DetectorError(
         f"{name}: value_scaling of type {str(kind)[:60]!r} cannot be followed: expected min-max, z-score, offset or "
         "scale; state the values with --detector-values"
     )
+
+
+def _of_unit_values(one: dict[str, Any]) -> bool:
+    """Whether a scaling is meant for values from 0 to 1, like ImageNet's mean and standard deviation."""
+    numbers = {"z-score": ("mean", "stddev"), "min-max": ("minimum", "maximum")}.get(one["type"], ())
+    return bool(numbers) and all(abs(float(one[key])) <= 1 for key in numbers)

@@ -96,7 +96,8 @@ def load_onnx(path: Path, *, stated: Card, described: Card | None = None) -> tup
 
     Args:
         path: the file.
-        stated: what the user says of it: goes before all else.
+        stated: what the user says of it: goes before all else; a mean and standard deviation of others still follow
+            the values that are stated.
         described: what a description beside it says: goes before the file's own metadata.
 
     Returns:
@@ -110,7 +111,10 @@ def load_onnx(path: Path, *, stated: Card, described: Card | None = None) -> tup
     digest = _digest(path)
     session = _open(path)
     metadata = session.get_modelmeta().custom_metadata_map
-    card = first_said(stated, described or Card(), card_of(metadata, name=path.name))
+    known = first_said(described or Card(), card_of(metadata, name=path.name))
+    card = first_said(stated, known)
+    if stated.scaling is not None and known.scaling is not None:
+        card = replace(card, scaling=replace(stated.scaling, mean=known.scaling.mean, std=known.scaling.std))
     card = first_said(_input_card(session, card, name=path.name), card)
     if session.get_inputs()[0].type == "tensor(uint8)" and card.scaling is not None and card.scaling.high != (1.0,):
         card = replace(card, scaling=replace(card.scaling, top=255.0))

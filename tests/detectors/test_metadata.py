@@ -139,7 +139,7 @@ def mlm_item(**changes):
     given = {
         "name": "rgb",
         "bands": ["B04", {"name": "B03"}, "B02"],
-        "input": {"shape": [-1, 3, 256, 256], "dim_order": ["batch", "channel", "height", "width"]},
+        "input": {"shape": [-1, 3, 256, 256], "dim_order": ["batch", "bands", "height", "width"]},
         "value_scaling": [{"type": "min-max", "minimum": 0, "maximum": high} for high in (3000, 3100, 3200)],
         **changes.pop("input_changes", {}),
     }
@@ -172,14 +172,31 @@ def test_a_stac_item_states_bands_values_classes_and_pixel_size(tmp_path):
 @pytest.mark.parametrize(
     ("stated", "scaling"),
     [
-        ({"type": "z-score", "mean": 1300, "stddev": 250}, Scaling("stored", (1300.0,), (1550.0,))),
+        (
+            [{"type": "z-score", "mean": 1300, "stddev": 250}],
+            Scaling("stored", (0.0,), (1.0,), mean=(1300.0,), std=(250.0,)),
+        ),
         ({"type": "scale", "value": 10000}, Scaling("stored", (0.0,), (10000.0,))),
-        ({"type": "offset", "value": 1000}, Scaling("stored", (1000.0,), (1001.0,))),
+        ({"type": "offset", "value": 1000}, Scaling("stored", (0.0,), (1.0,), mean=(1000.0,))),
+        ([{"type": None}], STORED),
+        (
+            [{"type": "min-max", "minimum": 0, "maximum": 1}],
+            Scaling("stored", (0.0,), (1.0,), dtypes=("float32", "float64")),
+        ),
         (None, STORED),
     ],
 )
 def test_scalings_of_a_stac_item(tmp_path, stated, scaling):
     assert read_item(write_item(tmp_path / "i.json", input_changes={"value_scaling": stated})).scaling == scaling
+
+
+def test_statistics_of_values_from_zero_to_one_are_not_meant_for_integers(tmp_path):
+    imagenet = [
+        {"type": "z-score", "mean": m, "stddev": s} for m, s in ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))
+    ]
+    scaling = read_item(write_item(tmp_path / "i.json", input_changes={"value_scaling": imagenet})).scaling
+    assert scaling.dtypes == ("float32", "float64")
+    assert (scaling.mean, scaling.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def test_scaling_that_only_code_tells_is_not_guessed(tmp_path):

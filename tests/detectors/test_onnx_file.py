@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from geopdn.detectors.card import Card
 from geopdn.detectors.onnx_file import load_onnx
+from geopdn.detectors.values import parse_values
 from geopdn.errors import ConfigError, DetectorError, ResourceLimitError
 
 TILE = 128
@@ -130,6 +131,17 @@ def test_options_go_before_the_item_and_that_before_the_file(tmp_path):
     assert known.says == ("options", "STAC MLM item", "Deepness keys")
     assert (detector.spec.pixel_size_m, detector.spec.classes, detector.spec.overlap) == (0.1, ("a", "b"), 0.25)
     assert detector.digest == hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def test_mean_and_standard_deviation_follow_the_values_that_are_stated(tmp_path):
+    keys = deepness(standardization_mean=[0.5, 0.4, 0.3], standardization_std=[0.2, 0.2, 0.1])
+    path = save(moments_network(tile=TILE, side=12, layout="yolov8"), tmp_path / "d.onnx", **keys)
+    detector, _ = load_onnx(path, stated=Card(scaling=parse_values("0..3000")))
+    scaling = detector.spec.scaling
+    limits = scaling.limits_of(scales=(1.0,) * 3, offsets=(0.0,) * 3)
+    line = scaling.bind(scales=(1.0,) * 3, offsets=(0.0,) * 3, limits=limits)
+    fed = line.apply(np.full((3, 1, 1), 1500, np.uint16))[:, 0, 0]
+    assert fed == pytest.approx([0.0, 0.5, 2.0])
 
 
 def test_facts_that_contradict_the_network_are_refused(tmp_path):
