@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -163,6 +163,12 @@ def _stage(finder: _Finder, source: PixelSource, *, own: Stage | None) -> Stage:
             **({"model": None, "model_digest": None} if own is None else own.names),
             "detector": spec.name,
             "detector_digest": finder.detector.digest,
+            "detector_settings": {
+                "bands": list(source.band_names),
+                "values": asdict(spec.scaling),
+                "tile_px": spec.tile_px,
+                "overlap": spec.overlap,
+            },
         },
     )
 

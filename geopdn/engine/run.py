@@ -213,7 +213,7 @@ def _with_unread(
 
 def _config_hash(stage: Stage, options: DetectOptions, min_score: float) -> str:
     record = {
-        **{key: value for key, value in stage.names.items() if key.endswith("_digest")},
+        **stage.names,
         "budget": asdict(options.budget),
         "min_score": min_score,
         "drive": options.drive,

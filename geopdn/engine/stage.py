@@ -52,7 +52,7 @@ class Stage:
         min_score: lowest score of a result, unless the options say another.
         pixel_size_m: that it was trained at.
         stretch: facts of the scaling, as of `Stretch.to_dict`.
-        names: facts that name the model and the detector, with digests.
+        names: facts that name the model and the detector, with digests and settings.
         net: the network, where it is the finder: its features are fused.
         edge_px: boxes that end this near to an edge of their window count as cut by it (level-0 pixels).
         dense: a scene smaller than a window is looked at whole, without a map.

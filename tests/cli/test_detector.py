@@ -45,6 +45,12 @@ def test_without_a_model_it_looks_everywhere_and_says_so(cli, squares, scene, tm
     assert_at_truth(found, metres=0.01)
     run = geopandas.read_file(tmp_path / "scene.detections.gpkg", layer="run").iloc[0]
     assert (run["detector"], run["n_invalid"], json.loads(run["classes"])) == ("squares.onnx", 0, ["red", "blue"])
+    settings = json.loads(run["detector_settings"])
+    assert (settings["bands"], settings["tile_px"], settings["overlap"]) == (["red", "green", "blue"], 256, 0.25)
+    cli("detect", scene, "--detector", squares, "--detector-values", "0..200", "-o", "other.gpkg")
+    other = geopandas.read_file(tmp_path / "other.gpkg", layer="run").iloc[0]
+    assert json.loads(other["detector_settings"])["values"]["high"] == [200.0]
+    assert other["config_hash"] != run["config_hash"]
 
 
 def test_a_model_chooses_its_windows(cli, squares, exact, plant, tmp_path):

@@ -199,6 +199,11 @@ def test_statistics_of_values_from_zero_to_one_are_not_meant_for_integers(tmp_pa
     assert (scaling.mean, scaling.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
+def test_an_input_without_bands_still_says_how_many_it_has(tmp_path):
+    card = read_item(write_item(tmp_path / "i.json", input_changes={"bands": []}))
+    assert (card.bands, card.n_bands) == (None, 3)
+
+
 def test_scaling_that_only_code_tells_is_not_guessed(tmp_path):
     function = {"format": "python", "expression": "os:system"}
     for extra in ({"pre_processing_function": function}, {"value_scaling": None, "norm_type": "z-score"}):
