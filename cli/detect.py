@@ -10,8 +10,9 @@ import typer
 from geopdn.cli import options
 from geopdn.cli.area import read_area
 from geopdn.cli.destinations import Job, checked, plan_jobs
+from geopdn.cli.detectors import Stated, load_detector
 from geopdn.cli.device import resolve_device
-from geopdn.cli.messages import complain
+from geopdn.cli.messages import complain, say
 from geopdn.cli.scenes import Reading, split_bands
 from geopdn.cli.search import Wish, search
 from geopdn.errors import ConfigError, GeopdnError
@@ -82,6 +83,44 @@ def detect(
     no_overviews: options.NoOverviews = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    detector: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ONNX",
+            help="Looks at the windows instead of the model, which only chooses them; without --model everything is "
+            "looked at. Its own metadata (Deepness, GeoDeep, Ultralytics) says how it is fed.",
+        ),
+    ] = None,
+    detector_item: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="A STAC item (MLM extension) that describes it."),
+    ] = None,
+    detector_pixel_size: Annotated[
+        float | None, typer.Option(metavar="METRES", help="Pixel size it was trained at.")
+    ] = None,
+    detector_bands: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,C", help="The scene's bands, in the order of its channels."),
+    ] = None,
+    detector_values: Annotated[
+        str | None,
+        typer.Option(
+            metavar="raw|reflectance|0..3000|2%..98%",
+            help="Its values: as stored, physical ones, or what becomes 0 to 1 (0 to 255 with :255).",
+        ),
+    ] = None,
+    detector_classes: Annotated[str | None, typer.Option(metavar="A,B,C", help="Its classes, in order.")] = None,
+    detector_tile: Annotated[int | None, typer.Option(metavar="PIXELS", help="Side of its tiles.")] = None,
+    detector_overlap: Annotated[
+        float | None,
+        typer.Option(metavar="PERCENT", help="Overlap of its tiles: twice the longest object."),
+    ] = None,
+    detector_layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYOUT", help="Its output: yolov5, yolov8, yolov8-obb, end2end, end2end-obb or torchvision."
+        ),
+    ] = None,
 ) -> None:
     """Find objects in scenes, looking closely only where it pays.
 
@@ -92,7 +131,13 @@ def detect(
     """
     from geopdn.budget import parse_budget
 
-    spend = parse_budget(budget, recall=recall)
+    unguided = detector is not None and model is None
+    if unguided and (recall is not None or budget not in (None, "full") or bands is not None):
+        raise ConfigError(
+            "--budget, --recall and --bands are for the model that says where the detector should look: name one by "
+            "--model (the detector's bands are --detector-bands)"
+        )
+    spend = parse_budget("full" if unguided else budget, recall=recall)
     if min_score is not None and not (math.isfinite(min_score) and 0 <= min_score <= 1):
         raise ConfigError(f"--min-score {min_score}: expected a number from 0 to 1")
     jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture)
@@ -103,9 +148,25 @@ def detect(
         use_overviews=not no_overviews,
         pixel_output=pixel_output,
     )
-    with checked(jobs, inputs=[] if aoi is None else [aoi], overwrite=overwrite):
+    stated = Stated(
+        file=detector,
+        item=detector_item,
+        pixel_size=detector_pixel_size,
+        bands=detector_bands,
+        classes=detector_classes,
+        tile=detector_tile,
+        overlap=detector_overlap,
+        values=detector_values,
+        layout=detector_layout,
+    )
+    given = [path for path in (aoi, detector, detector_item) if path is not None]
+    with checked(jobs, inputs=given, overwrite=overwrite):
+        looking = load_detector(stated, quiet=quiet)
+        if unguided and not quiet:
+            say("no --model: the detector looks everywhere")
         wish = Wish(
             model=model,
+            detector=looking,
             budget=spend,
             audit=audit,
             min_score=min_score,

@@ -44,7 +44,7 @@ def saliency(
         pixel_output=pixel_output,
     )
     with opened(scene, model=model, reading=reading, announce=not quiet) as item:
-        require_map(item)
+        require_map(item.source)
         weights = load_model(item.weights)
         from geopdn.engine import saliency_of
         from geopdn.errors import SceneError

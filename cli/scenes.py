@@ -96,13 +96,22 @@ def opened(path: str, *, model: str | None, reading: Reading, announce: bool = T
             )
         wanted = reading.bands
     with Scene.open(path, bands=wanted, allow_vrt=reading.allow_vrt, use_overviews=reading.use_overviews) as scene:
-        if scene.crs is None and not reading.pixel_output:
-            raise GeoreferenceError(
-                f"{scene.name} has no CRS or no transform, so its pixels have no place on the map: assign them "
-                "(gdal_edit.py -a_srs ... -a_ullr ...), or ask for pixel coordinates with --pixel-output"
-            )
+        require_place(scene, reading)
         source = resample(scene, pixel_size_m=header.model.pixel_size_m, any_scale=reading.any_scale)
         yield Opened(scene, source, weights, header)
+
+
+def require_place(scene: "Scene", reading: Reading) -> None:
+    """Refuse a scene without a CRS unless pixel coordinates were asked for.
+
+    Raises:
+        GeoreferenceError: it has none.
+    """
+    if scene.crs is None and not reading.pixel_output:
+        raise GeoreferenceError(
+            f"{scene.name} has no CRS or no transform, so its pixels have no place on the map: assign them "
+            "(gdal_edit.py -a_srs ... -a_ullr ...), or ask for pixel coordinates with --pixel-output"
+        )
 
 
 def choose_model(path: str, reading: Reading) -> Path:

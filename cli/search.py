@@ -1,7 +1,8 @@
 """One scene searched, its files written, its costs measured."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,17 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from geopdn.cli.area import Area, inside_of
 from geopdn.cli.destinations import Job
+from geopdn.cli.detectors import opened_for
 from geopdn.cli.device import resolve_device
 from geopdn.cli.measure import bytes_read, peak_memory_mb
+from geopdn.cli.messages import say
 from geopdn.cli.progress import meter
-from geopdn.cli.scenes import Opened, Reading, opened
+from geopdn.cli.scenes import Reading, opened
 from geopdn.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
     from geopdn.budget import Budget
     from geopdn.detections import RunResult
-    from geopdn.engine import Progress
+    from geopdn.detectors import Detector
+    from geopdn.engine import DetectOptions, Progress
+    from geopdn.engine.options import Inside
     from geopdn.model.weights import LoadedModel
+    from geopdn.scene import PixelSource, Scene
+
+    Run = Callable[[DetectOptions, Callable[[Progress], None], Inside | None], RunResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,8 @@ class Wish:
     """What is wanted of every scene of a command.
 
     Attributes:
-        model: name or file, None for the shipped one that fits.
+        model: name or file, None for the shipped one that fits, or for none beside a detector.
+        detector: what looks at the windows, None for the model itself.
         budget: how much may be spent.
         audit: windows drawn at random beside it.
         min_score: lowest score kept, None for the model's own.
@@ -40,6 +49,7 @@ class Wish:
     """
 
     model: str | None
+    detector: "Detector | None"
     budget: "Budget"
     audit: int
     min_score: float | None
@@ -49,6 +59,23 @@ class Wish:
     reading: Reading
     overwrite: bool
     quiet: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ready:
+    """A scene opened for what is to be done.
+
+    Attributes:
+        scene: the file.
+        source: the scene at the pixel size of what looks at it; the result's pixels.
+        mapped: the scene at the pixel size of the model that says where to look, None without one.
+        run: searches it, given options, progress and area.
+    """
+
+    scene: "Scene"
+    source: "PixelSource"
+    mapped: "PixelSource | None"
+    run: "Run"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,12 +113,11 @@ def search(job: Job, wish: Wish) -> Searched:
     Raises:
         GeopdnError: of the class that says what cannot be done; then no file is written.
     """
-    with opened(job.scene, model=wish.model, reading=wish.reading, announce=not wish.quiet) as item:
+    with ready(job, wish) as item:
         _check(item, job)
         inside = None if wish.area is None else inside_of(wish.area, item.source)
-        model = load_model(item.weights)
         device = resolve_device(wish.device)
-        from geopdn.engine import DetectOptions, detect
+        from geopdn.engine import DetectOptions
 
         options = DetectOptions(
             budget=wish.budget,
@@ -103,7 +129,9 @@ def search(job: Job, wish: Wish) -> Searched:
         )
         started, before = time.monotonic(), bytes_read()
         with meter(item.scene.name, quiet=wish.quiet) as show:
-            result = detect(item.source, model, options, report=_shown(show), inside=inside)
+            result = item.run(options, _shown(show), inside)
+        if result.facts.get("n_invalid"):
+            say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
         if item.scene.changed():
             raise SceneError(f"{item.scene.name} was changed while it was read: nothing was written, run again")
         after = bytes_read()
@@ -117,6 +145,43 @@ def search(job: Job, wish: Wish) -> Searched:
         )
 
 
+@contextmanager
+def ready(job: Job, wish: Wish) -> Iterator[Ready]:
+    """Open a scene for the model, or for the detector and the model that chooses its windows."""
+    if wish.detector is None:
+        with opened(job.scene, model=wish.model, reading=wish.reading, announce=not wish.quiet) as item:
+            yield Ready(item.scene, item.source, item.source, _own(item.source, item.weights))
+        return
+    with opened_for(wish.detector, job.scene, reading=wish.reading, quiet=wish.quiet) as (scene, source):
+        if wish.model is None:
+            yield Ready(scene, source, None, _foreign(wish.detector, source, None))
+        else:
+            with opened(job.scene, model=wish.model, reading=wish.reading) as item:
+                if not wish.quiet:
+                    name, finds = item.header.name, ", ".join(item.header.model.classes)
+                    say(f"windows are chosen by the model {name}, which expects {finds}")
+                yield Ready(scene, source, item.source, _foreign(wish.detector, source, (item.source, item.weights)))
+
+
+def _own(source: "PixelSource", weights: Path) -> "Run":
+    def run(options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None") -> "RunResult":
+        from geopdn.engine import detect
+
+        return detect(source, load_model(weights), options, report=report, inside=inside)
+
+    return run
+
+
+def _foreign(detector: "Detector", source: "PixelSource", model: "tuple[PixelSource, Path] | None") -> "Run":
+    def run(options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None") -> "RunResult":
+        from geopdn.engine import Guide, detect_with
+
+        guide = None if model is None else Guide(load_model(model[1]), model[0])
+        return detect_with(detector, source, options, guide=guide, report=report, inside=inside)
+
+    return run
+
+
 @lru_cache(maxsize=1)
 def load_model(path: Path) -> "LoadedModel":
     """Weights, loaded once for scenes that follow each other."""
@@ -125,7 +190,7 @@ def load_model(path: Path) -> "LoadedModel":
     return load_weights(path)
 
 
-def _check(item: Opened, job: Job) -> None:
+def _check(item: Ready, job: Job) -> None:
     """What can be refused before anything is computed."""
     from geopdn.output.write import check_crs
 
@@ -135,10 +200,12 @@ def _check(item: Opened, job: Job) -> None:
         )
     check_crs(job.output, item.source.crs)
     if job.saliency is not None:
-        require_map(item)
+        if item.mapped is None:
+            raise ConfigError("--saliency beside --detector needs a --model: the detector expects nothing by itself")
+        require_map(item.mapped)
 
 
-def require_map(item: Opened) -> None:
+def require_map(source: "PixelSource") -> None:
     """Refuse a scene that is looked at whole, of which there is no map of expected counts.
 
     Raises:
@@ -146,10 +213,10 @@ def require_map(item: Opened) -> None:
     """
     from geopdn.model.patchdrivenet import DENSE_SIDE
 
-    size = item.source.size
+    size = source.size
     if max(size.height, size.width) < DENSE_SIDE:
         raise SceneError(
-            f"{item.scene.name} is {size.width} x {size.height} px at the model's pixel size: scenes under "
+            f"{source.name} is {size.width} x {size.height} px at the model's pixel size: scenes under "
             f"{DENSE_SIDE} x {DENSE_SIDE} are looked at whole, so there is no saliency to write"
         )
 
@@ -158,7 +225,7 @@ def _shown(show: Callable[..., None]) -> "Callable[[Progress], None]":
     return lambda at: show(at.stage, at.done, at.total, at.found)
 
 
-def _write(result: "RunResult", item: Opened, job: Job, wish: Wish) -> None:
+def _write(result: "RunResult", item: Ready, job: Job, wish: Wish) -> None:
     from geopdn.output.write import write_result
 
     if job.saliency is not None:

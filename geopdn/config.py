@@ -36,7 +36,7 @@ class WindowKind(Strict):
             written; None before that: a guess by the tensor's size.
     """
 
-    extent: Annotated[int, Field(ge=64, le=8192, multiple_of=64)]
+    extent: Annotated[int, Field(ge=64, le=8192)]
     level: Annotated[int, Field(ge=0, le=6)]
     halo: Annotated[int, Field(ge=0, le=1024)]
     network_ms: Positive | None = None
@@ -139,6 +139,10 @@ class ModelConfig(Strict):
             raise ValueError(msg)
         if len({kind.name for kind in self.kinds}) != len(self.kinds):
             msg = "kinds of windows must differ in extent"
+            raise ValueError(msg)
+        odd = [kind.extent for kind in self.kinds if kind.extent % 64]
+        if odd:
+            msg = f"the network's windows have extents that are multiples of 64 px, got {odd[0]}"
             raise ValueError(msg)
         return self
 

@@ -52,6 +52,10 @@ class CheckpointError(GeopdnError):
     """A weights file is damaged, unsafe, or does not fit the network."""
 
 
+class DetectorError(GeopdnError):
+    """A detector that is not geopdn's cannot be used: its file, what it says of itself, or what it returned."""
+
+
 class ResourceLimitError(GeopdnError):
     """The work would exceed a stated limit of memory or size."""
 

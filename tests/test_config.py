@@ -38,6 +38,7 @@ def changed(tmp_path, old, new):
         ("seed: 1", "seed: &a 1", ""),
         ("learning_rate: 0.002", "learning_rate: .nan", "learning_rate"),
         ("halo: 64", "halo: 250", "no core"),
+        ("extent: 512", "extent: 500", "multiples of 64 px, got 500"),
         ("[48, 96]", "[96, 48]", "must increase"),
     ],
 )

@@ -60,7 +60,8 @@ def nothing_left() -> dict[str, Any]:
 
 def _rng(search: Search) -> np.random.Generator:
     """The same scene audited twice draws the same windows."""
-    return np.random.default_rng([SEED, search.source.size.height, search.source.size.width])
+    size = search.stage.source.size
+    return np.random.default_rng([SEED, size.height, size.width])
 
 
 def _counts(

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from geopdn.budget import Budget, Spending, window_cost
 from geopdn.detections import Detections, Reason, WindowRecord
 from geopdn.engine.options import DetectOptions, Inside, Progress
-from geopdn.engine.overview_pass import SceneMap, look_at_overview
+from geopdn.engine.overview_pass import SceneMap
 from geopdn.engine.rounds import Seen, advise, fuse, inspect_windows
+from geopdn.engine.stage import Stage
 from geopdn.errors import SceneReadError
 from geopdn.evidence import log_evidence
 from geopdn.explore import explore
 from geopdn.merge import core_array, merge
-from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.plan import (
     Coverage,
     Planned,
@@ -29,7 +29,6 @@ from geopdn.plan import (
     scan_is_cheaper,
 )
 from geopdn.rivals import choose
-from geopdn.scene import PixelSource, Stretch
 
 ROUNDS = 4  # that the plan of the start is divided into
 MAX_ROUNDS = 12  # the last one is planned to the end
@@ -43,9 +42,7 @@ class Search:
     """The state of one run.
 
     Attributes:
-        source: the scene.
-        net: the network, on `device`.
-        stretch: the scene's radiometric stretch.
+        stage: the scene, what looks at its windows, and what says where.
         options: how it is searched.
         device: where the network runs.
         min_score: lowest score that counts as found.
@@ -56,9 +53,7 @@ class Search:
         n_found: detections that count, duplicates included.
     """
 
-    source: PixelSource
-    net: PatchDriveNet
-    stretch: Stretch
+    stage: Stage
     options: DetectOptions
     device: torch.device
     min_score: float
@@ -81,10 +76,12 @@ class Search:
 
         seen = inspect_windows(
             [(start + i, item) for i, item in enumerate(windows)],
-            source=self.source,
-            stretch=self.stretch,
-            net=self.net,
+            source=self.stage.source,
+            scaling=self.stage.scaling,
+            finder=self.stage.finder,
             grid=grid,
+            grid_px=0 if self.stage.net is None else self.stage.net.grid_px,
+            edge_px=self.stage.edge_px,
             device=self.device,
             min_score=min(RAW_SCORE, self.min_score),
             done=finished,
@@ -92,7 +89,7 @@ class Search:
         for item, s in zip(windows, seen, strict=True):
             if s.status == "failed" and self.options.strict:
                 raise SceneReadError(s.cause)
-            kind = self.net.config.kinds[item.kind].name if reason != "dense" else "dense"
+            kind = self.stage.kinds[item.kind].name if reason != "dense" else "dense"
             self.records.append(
                 WindowRecord(
                     index=s.index,
@@ -115,32 +112,24 @@ class Search:
             return Detections.empty()
         found = Detections.concatenate(self.found)
         kept = found.take(found.score >= self.min_score)
-        return merge(kept, cores=core_array(self.records), size=self.source.size).detections
+        return merge(kept, cores=core_array(self.records), size=self.stage.source.size).detections
 
 
 def drive(search: Search, inside: Inside | None) -> tuple[str, float | None, SceneMap, Coverage]:
     """Stages 1 to 4 on a large scene."""
-    net, source, budget = search.net, search.source, search.options.budget
-    scene_map = look_at_overview(
-        source,
-        net,
-        stretch=search.stretch,
-        device=search.device,
-        progress=lambda done, total: search.report(Progress("overview", done, total, 0)),
-        statistics=search.options.statistics,
-    )
+    stage, budget = search.stage, search.options.budget
+    scene_map = stage.survey(lambda done, total: search.report(Progress("overview", done, total, 0)))
+    cell_px, size = scene_map.cell_px, stage.source.size
     if inside is not None:
-        scene_map.valid &= _cells_inside(inside, scene_map.valid.shape, net.cell_px)
+        scene_map.valid &= _cells_inside(inside, scene_map.valid.shape, cell_px)
         scene_map.rate *= scene_map.valid
-    priorities = net.patch_priorities().double().cpu().numpy()
+    priorities = stage.priorities
     if search.options.only_kind is not None:
-        priorities *= (np.arange(len(priorities)) == search.options.only_kind)[:, None]
-    coverage = Coverage(scene_map.rate, priorities, kinds=net.config.kinds, cell_px=net.cell_px, size=source.size)
+        priorities = priorities * (np.arange(len(priorities)) == search.options.only_kind)[:, None]
+    coverage = Coverage(scene_map.rate, priorities, kinds=stage.kinds, cell_px=cell_px, size=size)
     if budget.full:
         kind = coverage.scan_kind() if search.options.scan_with is None else search.options.scan_with
-        everything = [
-            w for w in scan(net.config.kinds, kind, size=source.size) if _has_valid(w, scene_map, net.cell_px)
-        ]
+        everything = [w for w in scan(stage.kinds, kind, size=size) if _has_valid(w, scene_map)]
         for item in everything:
             coverage.cover(kind, item.core)
         search.look(everything, reason="scan", round_=0, grid=scene_map.grid)
@@ -171,11 +160,11 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
     Returns:
         Distinct objects found.
     """
-    budget, net, options, source = search.options.budget, search.net, search.options, search.source
+    budget, net, options, size = search.options.budget, search.stage.net, search.options, search.stage.source.size
     spent, state, found = Spending(), None, Detections.empty()
     static = options.drive == "static"
-    explored_ms, rng = 0.0, np.random.default_rng([SEED, source.size.height, source.size.width])
-    a_round = max(planned_ms / ROUNDS, LEAST_A_ROUND * window_cost(net.config.kinds[0]))
+    explored_ms, rng = 0.0, np.random.default_rng([SEED, size.height, size.width])
+    a_round = max(planned_ms / ROUNDS, LEAST_A_ROUND * window_cost(search.stage.kinds[0]))
     for round_ in range(MAX_ROUNDS):
         windows, spent = plan_windows(
             coverage,
@@ -199,10 +188,10 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
         found = search.distinct()
         if static:
             break
-        if options.fusion:
+        if options.fusion and net is not None and scene_map.grid is not None:
             scene_map.grid = fuse(scene_map.grid, seen, windows, net=net)
         log_factor = _evidence(found, coverage)
-        if options.drive == "lstm":
+        if options.drive == "lstm" and net is not None and scene_map.grid is not None:
             advice, state = advise(
                 seen,
                 windows,
@@ -231,8 +220,8 @@ def _only_recall(budget: Budget) -> bool:
     return budget.share is None and budget.windows is None and budget.seconds is None
 
 
-def _has_valid(item: Planned, scene_map: SceneMap, cell_px: int) -> bool:
-    core = item.core
+def _has_valid(item: Planned, scene_map: SceneMap) -> bool:
+    core, cell_px = item.core, scene_map.cell_px
     rows = slice(core.row // cell_px, -(-core.row_stop // cell_px))
     cols = slice(core.col // cell_px, -(-core.col_stop // cell_px))
     return bool(scene_map.valid[rows, cols].any())

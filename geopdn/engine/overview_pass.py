@@ -28,18 +28,20 @@ class SceneMap:
 
     Attributes:
         rate: `[K, h, w]` float32 expected objects of each size class in each cell, 0 where nothing is valid.
-        grid: `[G, h/4, w/4]` the global grid; fusion replaces it by its successor.
+        grid: `[G, h/4, w/4]` the global grid; fusion replaces it by its successor. None where no network uses it.
         valid: `[h, w]` True where a cell has a valid pixel.
         statistics: whether minima and maxima were known.
-        source: where the overview came from: `sidecar`, `overviews` or `computed`.
+        source: where the overview came from: `sidecar`, `overviews`, `computed`, or `none` without a map.
+        cell_px: side of a cell in level-0 pixels.
         unread: windows of the overview's level under which the scene is damaged, with the cause.
     """
 
     rate: NDArray[np.float32]
-    grid: Tensor
+    grid: Tensor | None
     valid: NDArray[np.bool_]
     statistics: bool
     source: str
+    cell_px: int
     unread: tuple[tuple[Window, str], ...] = ()
 
 
@@ -97,7 +99,15 @@ def look_at_overview(
             if progress:
                 progress(done + 1, len(tiles))
         unread = tuple((part.window, part.cause) for part in reader.unread)
-        return SceneMap(rate=rate, grid=grid, valid=valid, statistics=known, source=reader.kind, unread=unread)
+        return SceneMap(
+            rate=rate,
+            grid=grid,
+            valid=valid,
+            statistics=known,
+            source=reader.kind,
+            cell_px=net.cell_px,
+            unread=unread,
+        )
 
 
 def _tensor(view: Overview, device: torch.device, *, statistics: bool) -> Tensor:

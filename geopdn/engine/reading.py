@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geopdn.engine.stage import ValueScaling
 from geopdn.errors import SceneReadError
 from geopdn.plan import Planned
-from geopdn.scene import PixelSource, Stretch
+from geopdn.scene import PixelSource
 
 BATCH_PX = 1 << 20  # tensor pixels of a batch
 READERS = 2
@@ -24,7 +25,7 @@ class ReadWindow:
     Attributes:
         index: position of the window in the run's list.
         planned: what was planned.
-        values: `[C, s, s]` stretched, None where nothing was valid or reading failed.
+        values: `[C, s, s]` scaled, None where nothing was valid or reading failed.
         cause: why reading failed, else empty.
     """
 
@@ -35,13 +36,13 @@ class ReadWindow:
 
 
 def batches_in_file_order(
-    source: PixelSource, stretch: Stretch, planned: Sequence[tuple[int, Planned]]
+    source: PixelSource, scaling: ValueScaling, planned: Sequence[tuple[int, Planned]]
 ) -> Iterator[list[ReadWindow]]:
     """Read windows with threads, a few batches ahead.
 
     Args:
         source: the scene; safe to read from several threads.
-        stretch: applied to every window alike.
+        scaling: applied to every window alike.
         planned: (index, window) pairs in any order.
 
     Yields:
@@ -59,18 +60,18 @@ def batches_in_file_order(
         ahead: list[list[Future[ReadWindow]]] = []
         waiting = iter(batches)
         for batch in waiting:
-            ahead.append([pool.submit(_read, source, stretch, index, item) for index, item in batch])
+            ahead.append([pool.submit(_read, source, scaling, index, item) for index, item in batch])
             if len(ahead) > 2:
                 yield [future.result() for future in ahead.pop(0)]
         while ahead:
             yield [future.result() for future in ahead.pop(0)]
 
 
-def _read(source: PixelSource, stretch: Stretch, index: int, item: Planned) -> ReadWindow:
+def _read(source: PixelSource, scaling: ValueScaling, index: int, item: Planned) -> ReadWindow:
     try:
         pixels = source.read(item.window)
     except SceneReadError as error:
         return ReadWindow(index, item, None, cause=str(error))
     if not pixels.valid.any():
         return ReadWindow(index, item, None)
-    return ReadWindow(index, item, stretch.apply(pixels))
+    return ReadWindow(index, item, scaling.apply(pixels))

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from geopdn.detections import Detections
 from geopdn.engine.reading import ReadWindow, batches_in_file_order
+from geopdn.engine.stage import Finder, ValueScaling
 from geopdn.geometry.window import Size, Window
 from geopdn.model.controller import DriveState, modulation, patch_statistics
 from geopdn.model.fusion import sample_grid
 from geopdn.model.head import Decoded
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.plan import Planned
-from geopdn.scene import PixelSource, Stretch
+from geopdn.scene import PixelSource
 
 FUSION_BLOCK = 16  # cells of the global grid; tokens of windows that touch a block are fused into it
 FUSION_LIMIT = 64  # windows fused into one block in one round
@@ -32,8 +33,8 @@ class Seen:
         index: position in the run's list.
         status: `read`, `empty` or `failed`.
         cause: why it failed.
-        tokens: `[16, dim]`, None where it was not read.
-        pooled: `[dim]`.
+        tokens: `[16, dim]`, None where it was not read or the finder has no features.
+        pooled: `[dim]`, likewise.
         detections: in level-0 pixels; those of its core only.
     """
 
@@ -49,9 +50,11 @@ def inspect_windows(
     planned: Sequence[tuple[int, Planned]],
     *,
     source: PixelSource,
-    stretch: Stretch,
-    net: PatchDriveNet,
+    scaling: ValueScaling,
+    finder: Finder,
     grid: Tensor | None,
+    grid_px: int,
+    edge_px: float,
     device: torch.device,
     min_score: float,
     done: Callable[[Seen], None],
@@ -61,9 +64,11 @@ def inspect_windows(
     Args:
         planned: (index, window) pairs.
         source: the scene.
-        stretch: its stretch.
-        net: the network.
-        grid: global grid `[G, h, w]` that conditions the head, None on the dense path.
+        scaling: of its values.
+        finder: looks at the windows.
+        grid: global grid `[G, h, w]` that conditions the head, None on the dense path and for other detectors.
+        grid_px: side of its cells in level-0 pixels.
+        edge_px: see `is_cut`.
         device: where the network runs.
         min_score: lowest score that is decoded.
         done: called for every window that is finished.
@@ -72,7 +77,7 @@ def inspect_windows(
         One record a window, by index: the result does not depend on the order of reading.
     """
     seen: list[Seen] = []
-    for batch in batches_in_file_order(source, stretch, planned):
+    for batch in batches_in_file_order(source, scaling, planned):
         good = [item for item in batch if item.values is not None]
         for item in batch:
             if item.values is None:
@@ -83,10 +88,11 @@ def inspect_windows(
             continue
         values = torch.from_numpy(np.stack([item.values for item in good if item.values is not None]))
         values = values.to(device, memory_format=torch.channels_last)
-        context = None if grid is None else _context(grid, good, net.grid_px)
-        features, found = net.find(values, context, min_score=min_score)
-        for i, (item, part) in enumerate(zip(good, _split(found, good, source.size), strict=True)):
-            seen.append(Seen(item.index, "read", "", features.tokens[i], features.pooled[i], part))
+        context = None if grid is None else _context(grid, good, grid_px)
+        features, found = finder.find(values, context, min_score=min_score)
+        for i, (item, part) in enumerate(zip(good, _split(found, good, source.size, edge_px=edge_px), strict=True)):
+            tokens, pooled = (None, None) if features is None else (features.tokens[i], features.pooled[i])
+            seen.append(Seen(item.index, "read", "", tokens, pooled, part))
             done(seen[-1])
     return sorted(seen, key=lambda s: s.index)
 
@@ -106,7 +112,7 @@ def places(planned: Sequence[Planned], device: torch.device) -> tuple[Tensor, Te
     return row, col, extent
 
 
-def _split(found: Decoded, batch: Sequence[ReadWindow], size: Size) -> list[Detections]:
+def _split(found: Decoded, batch: Sequence[ReadWindow], size: Size, *, edge_px: float) -> list[Detections]:
     """Detections of each window of a batch in level-0 pixels, those whose centre lies in its core."""
     window = found.window.cpu().numpy()
     boxes = found.boxes.double().cpu().numpy()
@@ -129,7 +135,7 @@ def _split(found: Decoded, batch: Sequence[ReadWindow], size: Size) -> list[Dete
                 label=label[mine][keep],
                 window=np.full(n, item.index, np.int64),
                 level=np.full(n, level, np.int64),
-                cut=is_cut(local[keep], full, size),
+                cut=is_cut(local[keep], full, size, edge_px=edge_px),
             )
         )
     return parts
@@ -148,16 +154,16 @@ def in_core(boxes: NDArray[np.float64], core: Window, size: Size) -> NDArray[np.
     return inside
 
 
-def is_cut(boxes: NDArray[np.float64], window: Window, size: Size) -> NDArray[np.bool_]:
-    """Where a box reaches an edge of its window that is not an edge of the scene."""
+def is_cut(boxes: NDArray[np.float64], window: Window, size: Size, *, edge_px: float = 0.0) -> NDArray[np.bool_]:
+    """Where a box reaches, within `edge_px` level-0 pixels, an edge of its window that is not an edge of the scene."""
     from geopdn.geometry.boxes import bounds
 
     x0, y0, x1, y1 = bounds(boxes).T if len(boxes) else np.zeros((4, 0))
     cut: NDArray[np.bool_] = (
-        ((x0 < window.col) & (window.col > 0))
-        | ((y0 < window.row) & (window.row > 0))
-        | ((x1 > window.col_stop) & (window.col_stop < size.width))
-        | ((y1 > window.row_stop) & (window.row_stop < size.height))
+        ((x0 < window.col + edge_px) & (window.col > 0))
+        | ((y0 < window.row + edge_px) & (window.row > 0))
+        | ((x1 > window.col_stop - edge_px) & (window.col_stop < size.width))
+        | ((y1 > window.row_stop - edge_px) & (window.row_stop < size.height))
     )
     return cut
 

@@ -19,6 +19,7 @@ from geopdn.engine.audit import audit, nothing_left
 from geopdn.engine.drive import Search, drive
 from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap, look_at_overview
+from geopdn.engine.stage import Stage, TileProgress
 from geopdn.geometry.window import Size, Window
 from geopdn.merge import core_array, merge
 from geopdn.model.patchdrivenet import DENSE_SIDE
@@ -53,18 +54,64 @@ def detect(
         SceneReadError: a window cannot be read and `options.strict` is set.
     """
     options = options or DetectOptions()
-    device = torch.device(options.device)
+    stage = own_stage(source, model, device=torch.device(options.device), statistics=options.statistics)
+    return run_stage(stage, options, report=report, inside=inside)
+
+
+def own_stage(source: PixelSource, model: LoadedModel, *, device: torch.device, statistics: bool = True) -> Stage:
+    """The model's own high-resolution stage, on the scene at the model's pixel size.
+
+    Args:
+        source: the scene.
+        model: network and header.
+        device: where the network runs.
+        statistics: see `DetectOptions`.
+    """
     net = model.net.to(device).to(memory_format=torch.channels_last).eval()
     stretch = resolve_stretch(source, Radiometry.from_dict(net.config.radiometry.model_dump()))
-    min_score = model.header.min_score if options.min_score is None else options.min_score
-    search = Search(source, net, stretch, options, device, min_score, report)
+
+    def survey(progress: TileProgress) -> SceneMap:
+        return look_at_overview(source, net, stretch=stretch, device=device, progress=progress, statistics=statistics)
+
+    return Stage(
+        source=source,
+        scaling=stretch,
+        finder=net,
+        kinds=net.config.kinds,
+        priorities=net.patch_priorities().detach().double().cpu().numpy(),
+        survey=survey,
+        classes=tuple(net.config.classes),
+        has_heading=net.config.has_heading,
+        min_score=model.header.min_score,
+        pixel_size_m=net.config.pixel_size_m,
+        stretch=stretch.to_dict(),
+        names={"model": model.header.name, "model_digest": model.digest},
+        net=net,
+        dense=source.size.height < DENSE_SIDE and source.size.width < DENSE_SIDE,
+    )
+
+
+def run_stage(
+    stage: Stage, options: DetectOptions, *, report: Callable[[Progress], None], inside: Inside | None
+) -> RunResult:
+    """`detect`, whatever looks at the windows.
+
+    Args:
+        stage: the scene, what looks at it, and what says where.
+        options: how it is searched.
+        report: receives the progress.
+        inside: area of interest, see `detect`.
+    """
+    source = stage.source
+    min_score = stage.min_score if options.min_score is None else options.min_score
+    search = Search(stage, options, torch.device(options.device), min_score, report)
     estimate: float | None = 1.0
     scene_map: SceneMap | None = None
     coverage: Coverage | None = None
     with torch.inference_mode():
-        if source.size.height < DENSE_SIDE and source.size.width < DENSE_SIDE:
+        if stage.dense:
             path = "dense"
-            search.look([_whole(source.size, level=net.config.kinds[0].level)], reason="dense", round_=0, grid=None)
+            search.look([_whole(source.size, level=stage.kinds[0].level)], reason="dense", round_=0, grid=None)
         else:
             path, estimate, scene_map, coverage = drive(search, inside)
         audited: dict[str, Any] | None = None
@@ -82,38 +129,38 @@ def detect(
         records, failures = _with_unread(records, scene_map, source.size, failures)
     read = [record.window for record in records if record.status == "read"]
     pixels = pixels_read(read, size=source.size)
+    mapped = scene_map is not None and scene_map.source != "none"
     facts: dict[str, Any] = {
-        "model": model.header.name,
-        "model_digest": model.digest,
+        **stage.names,
         "geopdn": __version__,
         "budget": str(options.budget),
-        "config_hash": _config_hash(model, options, min_score),
+        "config_hash": _config_hash(stage, options, min_score),
         "path": path,
         "min_score": min_score,
-        "pixel_size_m": net.config.pixel_size_m,
+        "pixel_size_m": stage.pixel_size_m,
         "overview": "none" if scene_map is None else scene_map.source,
         "overview_statistics": scene_map is not None and scene_map.statistics,
-        "stretch": stretch.to_dict(),
+        "stretch": stage.stretch,
         "pixels_total": source.size.area,
         "pixels_read": pixels,
         "share": pixels / source.size.area,
         "n_windows": len(read),
         "n_failed": failures,
-        "expected_total": None if coverage is None else round(float(coverage.totals().sum()), 3),
+        "expected_total": None if coverage is None or not mapped else round(float(coverage.totals().sum()), 3),
         "estimated_recall": None if estimate is None else round(estimate, 4),
         "audit": audited,
         "duplicates": merged.n_duplicates,
     }
-    keep = options.keep_saliency and scene_map is not None
+    keep = options.keep_saliency and mapped
     return RunResult(
         frame=frame_of(source),
-        classes=tuple(net.config.classes),
-        has_heading=net.config.has_heading,
+        classes=stage.classes,
+        has_heading=stage.has_heading,
         detections=detections,
         windows=tuple(records),
         facts=facts,
         saliency=scene_map.rate.sum(0) if scene_map is not None and keep else None,
-        cell_px=net.cell_px if keep else 0,
+        cell_px=scene_map.cell_px if scene_map is not None and keep else 0,
     )
 
 
@@ -171,9 +218,9 @@ def _with_unread(
     return records, failures
 
 
-def _config_hash(model: LoadedModel, options: DetectOptions, min_score: float) -> str:
+def _config_hash(stage: Stage, options: DetectOptions, min_score: float) -> str:
     record = {
-        "model": model.digest,
+        **stage.names,
         "budget": asdict(options.budget),
         "min_score": min_score,
         "drive": options.drive,

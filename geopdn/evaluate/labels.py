@@ -28,6 +28,7 @@ Mask = NDArray[np.bool_]
 
 DEFAULT_FIELD = "label"
 DEFAULT_NAME = "object"
+OWN_LAYER = "detections"
 # How GeoPackage names the system of a layer that has none ("Undefined Cartesian SRS").
 NO_SYSTEM = "Undefined "
 # A geometry that fills this share of its upright bounds is an upright rectangle (a degree of rotation allowed).
@@ -94,7 +95,8 @@ def read_labels(
     Args:
         path: GeoPackage, GeoJSON or any other vector file that GDAL reads.
         frame: the scene: name, size, transform and CRS.
-        layer: layer name; None takes `labels`, else the only layer.
+        layer: layer name; None takes `labels`, else `detections` (what geopdn found may be learnt from), else the only
+            one.
         label_field: column with the class names; None takes `label` where present, else there is one class.
         names: the classes in order; None takes those of the whole file, sorted.
         point_size_m: ground size of the upright square that stands for a point.
@@ -151,7 +153,9 @@ def read_labels(
 
 
 def read_layer(path: str | Path, *, layer: str | None = None, preferred: str = "labels") -> Any:
-    """One layer of a vector file as a GeoDataFrame: the named one, else the preferred one, else the only one.
+    """One layer of a vector file as a GeoDataFrame.
+
+    The named one, else the preferred one, else that of detections that geopdn wrote, else the only one.
 
     Raises:
         LabelError: the file or the layer does not exist, cannot be read or has no geometry.
@@ -165,7 +169,8 @@ def read_layer(path: str | Path, *, layer: str | None = None, preferred: str = "
     try:
         layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
         if layer is None:
-            layer = preferred if preferred in layers else layers[0] if len(layers) == 1 else None
+            known = [name for name in (preferred, OWN_LAYER) if name in layers]
+            layer = known[0] if known else layers[0] if len(layers) == 1 else None
         if layer not in layers:
             msg = f"{path} has the layers {layers}: name the one to read"
             raise LabelError(msg)

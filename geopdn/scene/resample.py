@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from geopdn.scene.reader import PixelSource
 
 MAX_RATIO = 3.0
+TOLERANCE = 1.25
+"""Scenes whose pixels differ by less than this factor are left as they are."""
 TILE_SIDE = 512
 """Side of the parts, in output pixels, that large windows are made of; bounds memory."""
 _EPS = 1e-6
@@ -168,7 +170,7 @@ def _count(length: int, step: float) -> int:
 
 
 def resample(
-    scene: PixelSource, *, pixel_size_m: float, tolerance: float = 1.25, any_scale: bool = False
+    scene: PixelSource, *, pixel_size_m: float, tolerance: float = TOLERANCE, any_scale: bool = False
 ) -> PixelSource:
     """The scene itself where its pixels are near enough to the wanted size, else a view of it that is.
 

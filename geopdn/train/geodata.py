@@ -100,7 +100,7 @@ class SceneLabels(VectorDataset):  # type: ignore[misc]
     """
 
     def __init__(self, path: str, *, truth: Truth, images: SceneImages) -> None:
-        super().__init__(paths=[path], crs=images.crs)
+        super().__init__(paths=[path], crs=images.crs, layer=0)  # of any layer: the index is replaced below
         self.boxes = truth.boxes  # objects cut by the scene's edge are ignored when scoring, but shown in training
         self.labels = truth.labels
         self.index = images.index.copy()
