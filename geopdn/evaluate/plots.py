@@ -40,13 +40,15 @@ def draw_precision_recall(report: Evaluation, path: Path) -> None:
     if len(report.by_class) > 1:
         largest = sorted(report.by_class, key=lambda name: (-report.by_class[name].n_truth, name))
         for name, colour in zip(largest, _CLASS_COLOURS, strict=False):
-            _draw_curve(axes, report.class_curves[name], name, color=colour, lw=1.3)
-        _draw_curve(axes, report.curves[report.mode], "all together", color=_INK, lw=2.2)
+            _draw_curve(axes, report.class_curves[name], name, color=colour, lw=1.3, zorder=3)
+        _draw_curve(axes, report.curves[report.mode], "all together", color=_INK, lw=2.2, zorder=4)
     else:
-        for mode, curve in report.curves.items():
+        for mode, curve in sorted(report.curves.items(), key=lambda item: item[0] != report.mode):
             main = mode == report.mode
             colour = _MAIN if main else _OTHER
-            _draw_curve(axes, curve, mode.replace("_", "-"), color=colour, lw=2.2 if main else 1.4)
+            _draw_curve(
+                axes, curve, mode.replace("_", "-"), color=colour, lw=2.2 if main else 1.4, zorder=4 - (not main)
+            )
     _mark_best(axes, report)
     axes.set(xlim=(0, 1.005), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     _title(axes, f"Precision and recall at IoU {report.iou:.2f}", f"{kind} boxes; {_basis(report)}")
@@ -74,16 +76,27 @@ def draw_reliability(report: Evaluation, path: Path) -> None:
             np.array([getattr(part, name) for part in one.equal_count]) for name in ("right_low", "right_high")
         )
         axes.fill_between([0, 1], [0, 1], [1, 1], color="#f0f4f8", zorder=0, lw=0)
+        wide = [(part.score, part.right) for part in one.equal_width]
+        axes.plot(
+            *zip(*wide, strict=True),
+            color=_OTHER,
+            marker="s",
+            ms=4.5,
+            mfc="white",
+            ls="none",
+            label="in tenths of the score",
+            clip_on=False,
+        )
         axes.errorbar(
             score, right, yerr=(right - low, high - right), color=_MAIN, marker="o", ms=5, lw=1.6,
-            elinewidth=1.0, capsize=2.5, label="share right, 95 % interval",
+            elinewidth=1.0, capsize=2.5, label="in bins of equally many detections, with 95 % intervals",
         )  # fmt: skip
         text = (
             f"expected calibration error {one.ece_equal_count:.3f}\nlargest error {one.max_error_equal_count:.3f}\n"
             f"Brier score {one.brier:.3f}"
         )
         axes.text(0.985, 0.03, text, ha="right", va="bottom", fontsize=8.5, color=_INK, linespacing=1.5)
-        axes.text(0.02, 0.80, "more often right than the score says", fontsize=8, color=_QUIET, va="top")
+        axes.text(0.02, 0.78, "more often right than the score says", fontsize=8, color=_QUIET, va="top")
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of detections that are right")
     axes.legend(loc="upper left", fontsize=8.5, frameon=False)
     _title(axes, "Are scores probabilities?", f"right: a match at IoU {report.iou:.2f}; {_basis(report)}")
@@ -137,7 +150,7 @@ def _draw_curve(axes: Axes, curve: PrecisionRecall, name: str, **style: Any) -> 
         return
     recall = np.concatenate([[0.0], curve.recall])
     precision = np.concatenate([curve.precision[:1], curve.precision])
-    axes.plot(recall, precision, label=f"{name}, AP {curve.ap:.3f}", solid_joinstyle="round", zorder=3, **style)
+    axes.plot(recall, precision, label=f"{name}, AP {curve.ap:.3f}", solid_joinstyle="round", **style)
 
 
 def _mark_best(axes: Axes, report: Evaluation) -> None:
@@ -148,7 +161,7 @@ def _mark_best(axes: Axes, report: Evaluation) -> None:
     at = int(np.flatnonzero(curve.score == report.best_threshold)[0])
     colour = _INK if len(report.by_class) > 1 else _MAIN
     axes.plot(
-        curve.recall[at], curve.precision[at], marker="o", ms=7, mfc="white", mec=colour, mew=1.8, ls="none", zorder=4,
+        curve.recall[at], curve.precision[at], marker="o", ms=7, mfc="white", mec=colour, mew=1.8, ls="none", zorder=5,
         label=f"best F1 {report.best_f1:.3f}, score from {report.best_threshold:.2f}",
     )  # fmt: skip
 
@@ -159,9 +172,18 @@ def _draw_spread(below: Axes, report: Evaluation) -> None:
     for part in bins:
         wide, n_right = part.high - part.low, round(part.right * part.n)
         below.bar(part.low, part.n, width=wide, align="edge", color="#d5e3ea", edgecolor="white", lw=0.8)
-        below.bar(part.low, n_right, width=wide, align="edge", color=_MAIN, edgecolor="white", lw=0.8)
+        below.bar(part.low, n_right, width=wide, align="edge", color=_MAIN, lw=0)
     below.set(xlabel="score", ylabel="detections")
-    below.text(0.985, 0.9, "dark: right", transform=below.transAxes, ha="right", va="top", fontsize=8, color=_QUIET)
+    below.text(
+        0.985,
+        0.9,
+        "dark: those that are right",
+        transform=below.transAxes,
+        ha="right",
+        va="top",
+        fontsize=8,
+        color=_QUIET,
+    )
 
 
 def _save(figure: Figure, path: Path) -> None:
