@@ -24,7 +24,6 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 N_BINS = 10
-Z_95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +112,6 @@ def reliability(matches: Iterable[Matches], *, n_bins: int = N_BINS) -> Reliabil
     )
 
 
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of which `right` in `n` were seen (Wilson 1927)."""
-    share, z2 = right / n, Z_95**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z_95 * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return float(max(0.0, min(share, middle - half))), float(min(1.0, max(share, middle + half)))
-
-
 def _count_bin(score: Floats, n_bins: int) -> NDArray[np.int64]:
     """The bin of each of the rising scores by rank; a run of equal scores goes where its middle falls."""
     starts = np.flatnonzero(np.diff(score, prepend=-np.inf) > 0)
@@ -132,13 +123,15 @@ def _count_bin(score: Floats, n_bins: int) -> NDArray[np.int64]:
 def _bins(
     score: Floats, hit: Mask, member: NDArray[np.int64], *, limits: list[tuple[float, float]] | None = None
 ) -> tuple[ReliabilityBin, ...]:
+    from scipy.stats import binomtest
+
     out = []
     for k in np.unique(member).tolist():
         inside = member == k
         mine, n, right = score[inside], int(inside.sum()), int(hit[inside].sum())
         low, high = limits[k] if limits is not None else (float(mine[0]), float(mine[-1]))
-        right_low, right_high = wilson(right, n)
-        out.append(ReliabilityBin(low, high, n, float(mine.mean()), right / n, right_low, right_high))
+        span = binomtest(right, n).proportion_ci(method="wilson")
+        out.append(ReliabilityBin(low, high, n, float(mine.mean()), right / n, float(span.low), float(span.high)))
     return tuple(out)
 
 

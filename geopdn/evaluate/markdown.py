@@ -25,7 +25,7 @@ def to_markdown(report: Evaluation, *, pictures: Sequence[tuple[str, str]] = ())
         _measures(report),
         [f"{report.intervals_note}."] if report.n_scenes > 1 else [],
         _left_over(report),
-        _by_overlap(report),
+        _by_overlap(report) if len(report.overlaps) > 1 else [],
         _by_length(report),
         _by_class(report) if len(report.by_class) > 1 else [],
         _by_place(report) if report.n_scenes > 1 else [],
@@ -77,11 +77,13 @@ def _left_over(report: Evaluation) -> list[str]:
 
 
 def _by_overlap(report: Evaluation) -> list[str]:
+    own = report.iou != 0.5
     rows = [
-        (mode.replace("_", "-"), _show(one.ap), _show(one.ap_50), _show(one.ap_50_95))
+        (mode.replace("_", "-"), *([_show(one.ap)] if own else []), _show(one.ap_50), _show(one.ap_50_95))
         for mode, one in report.overlaps.items()
     ]
-    return _table(("overlap of", f"AP at {report.iou:.2f}", "AP at 0.50", "AP at 0.50 to 0.95"), rows)
+    heads = [f"AP at {report.iou:.2f}"] if own else []
+    return _table(("overlap of boxes", *heads, "AP at 0.50", "AP at 0.50 to 0.95"), rows)
 
 
 def _by_length(report: Evaluation) -> list[str]:

@@ -53,7 +53,7 @@ def draw_precision_recall(report: Evaluation, path: Path) -> None:
     axes.set(xlim=(0, 1.005), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     _title(axes, f"Precision and recall at IoU {report.iou:.2f}", f"{kind} boxes; {_basis(report)}")
     if axes.get_legend_handles_labels()[0]:
-        legend = axes.legend(loc="upper right", fontsize=8.5, frameon=True, framealpha=0.9, edgecolor="none")
+        legend = axes.legend(loc="lower left", fontsize=8.5, frameon=True, framealpha=0.9, edgecolor="none")
         for text in legend.get_texts():
             text.set_parse_math(False)
     _save(figure, path)
@@ -65,8 +65,8 @@ def draw_reliability(report: Evaluation, path: Path) -> None:
     Raises:
         OutputError: the picture cannot be written.
     """
-    figure, (axes, below) = _figure(6.2, 6.6, heights=(4, 1))
-    one = report.reliability
+    figure, (axes, below) = _figure(6.2, 7.0, heights=(4, 1))
+    one, basis = report.reliability, f"right: a match at IoU {report.iou:.2f}; {_basis(report)}"
     axes.plot([0, 1], [0, 1], color=_QUIET, lw=1.0, ls=(0, (4, 3)), label="scores that are probabilities")
     if one is None:
         axes.text(0.5, 0.5, "no detection with a score from 0 to 1", ha="center", va="center", color=_QUIET)
@@ -91,15 +91,14 @@ def draw_reliability(report: Evaluation, path: Path) -> None:
             score, right, yerr=(right - low, high - right), color=_MAIN, marker="o", ms=5, lw=1.6,
             elinewidth=1.0, capsize=2.5, label="in bins of equally many detections, with 95 % intervals",
         )  # fmt: skip
-        text = (
-            f"expected calibration error {one.ece_equal_count:.3f}\nlargest error {one.max_error_equal_count:.3f}\n"
+        axes.text(0.02, 0.97, "more often right than the score says", fontsize=8, color=_QUIET, va="top")
+        basis += (
+            f"\nexpected calibration error {one.ece_equal_count:.3f}, largest {one.max_error_equal_count:.3f}, "
             f"Brier score {one.brier:.3f}"
         )
-        axes.text(0.985, 0.03, text, ha="right", va="bottom", fontsize=8.5, color=_INK, linespacing=1.5)
-        axes.text(0.02, 0.78, "more often right than the score says", fontsize=8, color=_QUIET, va="top")
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of detections that are right")
-    axes.legend(loc="upper left", fontsize=8.5, frameon=False)
-    _title(axes, "Are scores probabilities?", f"right: a match at IoU {report.iou:.2f}; {_basis(report)}")
+    _title(axes, "Are scores probabilities?", basis)
+    figure.legend(loc="outside lower left", fontsize=8.5, frameon=False)
     _draw_spread(below, report)
     _save(figure, path)
 
@@ -128,8 +127,8 @@ def _plain_axes(axes: Axes) -> None:
 
 
 def _title(axes: Axes, title: str, below: str) -> None:
-    axes.set_title(title, loc="left", fontsize=12.5, weight="bold", color=_INK, pad=24)
-    axes.text(0, 1.025, below, transform=axes.transAxes, fontsize=9, color=_QUIET, va="bottom")
+    axes.set_title(title, loc="left", fontsize=12.5, weight="bold", color=_INK, pad=24 + 13 * below.count("\n"))
+    axes.text(0, 1.025, below, transform=axes.transAxes, fontsize=9, color=_QUIET, va="bottom", linespacing=1.4)
 
 
 def _basis(report: Evaluation) -> str:
@@ -141,7 +140,7 @@ def _draw_iso_f1(axes: Axes) -> None:
     for f1 in _ISO_F1:
         recall = np.linspace(f1 / (2 - f1), 1, 100)
         axes.plot(recall, f1 * recall / (2 * recall - f1), color=_FAINT, lw=0.8, zorder=1)
-        axes.text(1.0, f1 / (2 - f1) + 0.008, f"F1 {f1:g}", color=_QUIET, fontsize=7.5, ha="right", va="bottom")
+        axes.text(1.015, f1 / (2 - f1), f"F1 {f1:g}", color=_QUIET, fontsize=7.5, va="center")
 
 
 def _draw_curve(axes: Axes, curve: PrecisionRecall, name: str, **style: Any) -> None:
