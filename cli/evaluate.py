@@ -14,7 +14,7 @@ from geopdn.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from geopdn.detections import SceneFrame
-    from geopdn.evaluate.report import Evaluation
+    from geopdn.evaluate.evaluation import Evaluation
 
 INCOMPLETE = 5
 ENDINGS = (".md", ".json")

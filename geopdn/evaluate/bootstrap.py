@@ -110,9 +110,9 @@ def mean_over_classes(matches: Sequence[Matches], *, place: Ints, weights: Float
         [average_precisions(matches, place=place, weights=weights, label=label) for label in range(n_classes)]
     )
     known = np.isfinite(each)
-    n_known = known.sum(0)
+    n_known = known.sum(0).astype(np.float64)
     total = np.where(known, each, 0.0).sum(0)
-    return np.divide(total, n_known, out=np.full(len(weights), np.nan), where=n_known > 0)
+    return _ratio(total, n_known)
 
 
 def shares(matches: Sequence[Matches], *, place: Ints, weights: Floats) -> dict[str, Floats]:
@@ -129,4 +129,6 @@ def shares(matches: Sequence[Matches], *, place: Ints, weights: Floats) -> dict[
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    out = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=out, where=whole > 0)
+    return out

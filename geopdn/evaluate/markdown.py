@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from geopdn.evaluate.report import Evaluation
+    from geopdn.evaluate.evaluation import Evaluation
 
 _FEW_NAMES = 20
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from geopdn.evaluate.evaluation import Evaluation
     from geopdn.evaluate.precision import PrecisionRecall
-    from geopdn.evaluate.report import Evaluation
 
 _DPI = 150
 _INK, _QUIET, _FAINT = "#1f2933", "#7b8794", "#cbd2d9"

@@ -10,8 +10,9 @@ import pytest
 from test_evaluation_report import labels, result
 
 from geopdn.evaluate import plots
+from geopdn.evaluate.evaluation import Evaluation
 from geopdn.evaluate.plots import draw_precision_recall, draw_reliability
-from geopdn.evaluate.report import Evaluation, evaluate_result
+from geopdn.evaluate.report import evaluate_result
 from geopdn.output.write import write_result
 
 
