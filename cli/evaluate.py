@@ -72,8 +72,9 @@ def evaluate(
     Exit codes: 0 complete, 2 usage, 3 input cannot be used, 5 scenes without labels or without detections were left
     out, 6 output cannot be written.
 
-    Examples: geopdn evaluate airport.detections.gpkg airport.truth.gpkg --scene airport.tif
-              geopdn evaluate results labels.gpkg --place '^(site[0-9]+)_' -o report
+    Example: geopdn evaluate airport.detections.gpkg airport.truth.gpkg --scene airport.tif
+
+    Example: geopdn evaluate results labels.gpkg --place '^(site[0-9]+)_' -o report
     """
     if not 0 < iou <= 1:
         raise ConfigError(f"--iou {iou}: expected a number above 0 and at most 1")

@@ -172,17 +172,7 @@ def _draw_spread(below: Axes, report: Evaluation) -> None:
         wide, n_right = part.high - part.low, round(part.right * part.n)
         below.bar(part.low, part.n, width=wide, align="edge", color="#d5e3ea", edgecolor="white", lw=0.8)
         below.bar(part.low, n_right, width=wide, align="edge", color=_MAIN, lw=0)
-    below.set(xlabel="score", ylabel="detections")
-    below.text(
-        0.985,
-        0.9,
-        "dark: those that are right",
-        transform=below.transAxes,
-        ha="right",
-        va="top",
-        fontsize=8,
-        color=_QUIET,
-    )
+    below.set(xlabel="score", ylabel="detections\n(dark: right)")
 
 
 def _save(figure: Figure, path: Path) -> None:
