@@ -110,7 +110,36 @@ def read_labels(
     Raises:
         LabelError: the file cannot be read, has no features, no CRS, an unknown class, or lies elsewhere.
     """
-    table = read_layer(path, layer=layer, preferred="labels")
+    return truth_of(
+        read_layer(path, layer=layer, preferred="labels"),
+        frame,
+        path=path,
+        label_field=label_field,
+        names=names,
+        point_size_m=point_size_m,
+        min_side_px=min_side_px,
+        upright=upright,
+        allow_empty=allow_empty,
+    )
+
+
+def truth_of(
+    table: Any,
+    frame: SceneFrame,
+    *,
+    path: str | Path,
+    label_field: str | None = None,
+    names: Sequence[str] | None = None,
+    point_size_m: float | None = None,
+    min_side_px: float = 0.0,
+    upright: bool = False,
+    allow_empty: bool = False,
+) -> Truth:
+    """`read_labels` of a layer that has been read (`read_layer`), for many scenes that share one file.
+
+    Raises:
+        LabelError: as `read_labels`; `path` is what messages call the layer.
+    """
     text = class_texts(table, path, label_field=label_field, names=names)
     classes = tuple(names) if names is not None else tuple(sorted(set(text)))
     unknown = sorted(set(text) - set(classes))
@@ -118,7 +147,7 @@ def read_labels(
         msg = f"{path}: classes {unknown[:5]} are not among {list(classes)}: correct the labels or name these classes"
         raise LabelError(msg)
     skip = _flags(table, "truncated", path) | _flags(table, "ignore", path)
-    chosen = _of_scene(table, frame.name)
+    chosen = of_scene(table, frame.name)
     if not chosen.any() and not allow_empty:
         what = "has no features" if not len(table) else f"has no feature whose `scene` is {Path(frame.name).stem!r}"
         msg = f"{path} {what}: check the file and the layer"
@@ -305,7 +334,7 @@ def _upright(boxes: box.Boxes, shapes: Geometries) -> box.Boxes:
     return upright
 
 
-def _of_scene(table: Any, name: str) -> Mask:
+def of_scene(table: Any, name: str) -> Mask:
     """`[F]` True for the features of the scene, by the column `scene` where there is one."""
     if "scene" not in table.columns:
         return np.ones(len(table), np.bool_)

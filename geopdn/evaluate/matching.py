@@ -134,8 +134,11 @@ def _matches(
     """The greedy assignment at one overlap, detections in the given order."""
     n = len(boxes)
     taken, best, free = np.full(n, -1, np.int64), np.zeros(n), ~truth.ignore
-    enough = pairs.iou >= iou
+    enough = (pairs.iou >= iou) & free[pairs.col]
     row, col, ious = pairs.row[enough], pairs.col[enough], pairs.iou[enough]
+    alone = (np.bincount(row, minlength=n)[row] == 1) & (np.bincount(col, minlength=len(truth))[col] == 1)
+    taken[row[alone]], best[row[alone]] = col[alone], ious[alone]  # nobody else wants these
+    row, col, ious = row[~alone], col[~alone], ious[~alone]
     starts = np.searchsorted(row, np.arange(n + 1)).tolist()
     for i in order[np.isin(order, row)].tolist():
         mine = np.arange(starts[i], starts[i + 1])

@@ -163,9 +163,18 @@ def recall_by_length(
     return tuple(bins)
 
 
-def mean_offset_px(matches: Iterable[Matches]) -> float | None:
-    """Mean distance in pixels between the centres of found objects and of their boxes; None where none was found."""
-    offsets = np.concatenate([np.zeros(0), *(scene.offset_px for scene in matches)])
+def mean_offset(matches: Sequence[Matches], pixel_m: Sequence[float]) -> float | None:
+    """Mean distance between the centres of found objects and of their boxes; None where none was found.
+
+    Args:
+        matches: one a scene.
+        pixel_m: for each scene the ground size of a pixel; 1 gives pixels.
+
+    Returns:
+        Metres.
+    """
+    each = [scene.offset_px * size for scene, size in zip(matches, pixel_m, strict=True)]
+    offsets = np.concatenate([np.zeros(0), *each])
     offsets = offsets[np.isfinite(offsets)]
     return float(offsets.mean()) if len(offsets) else None
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from geopdn.config import DataConfig
 from geopdn.errors import ConfigError
+from geopdn.evaluate.places import place_of
 
 Split = Literal["train", "calibration", "validation"]
 
@@ -55,8 +55,7 @@ def find_scenes(data: DataConfig, *, base: Path) -> list[LabelledScene]:
             labels = root / source.labels.replace("{stem}", path.stem)
             if not labels.is_file():
                 raise ConfigError(f"labels {labels} of scene {path.name} do not exist")
-            match = re.search(source.place, path.stem)
-            place = match.group(1) if match else path.stem
+            place = place_of(path.stem, source.place)
             split: Split = (
                 "validation" if place in data.validation else "calibration" if place in data.calibration else "train"
             )

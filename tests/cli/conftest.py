@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from planted import PLACES, SIDE, TARGET, UTM, Done, Plant, tiny_config
 
 if TYPE_CHECKING:
@@ -90,6 +92,16 @@ def plant() -> Plant:
 def scene(tmp_path: Path, plant: Plant) -> Path:
     """`scene.tif` in the test's folder."""
     return plant(tmp_path / "scene.tif")
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    """The targets as labels, in longitudes and latitudes."""
+    boxes = [shapely.box(*(UTM @ (col, row + TARGET)), *(UTM @ (col + TARGET, row))) for row, col in PLACES]
+    path = tmp_path / "truth.gpkg"
+    table = geopandas.GeoDataFrame({"label": ["target"] * len(boxes)}, geometry=boxes, crs=32631)
+    table.to_crs(4326).to_file(path, layer="labels")
+    return path
 
 
 @pytest.fixture

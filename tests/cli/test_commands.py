@@ -9,7 +9,6 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
-import shapely
 from affine import Affine
 from planted import PLACES, TARGET, UTM, tiny_config
 
@@ -20,16 +19,6 @@ from geopdn.cli.train import find_config
 from geopdn.config import load_train_config
 from geopdn.detections import Detections
 from geopdn.errors import ConfigError
-
-
-@pytest.fixture
-def truth(tmp_path):
-    """The targets as labels, in longitudes and latitudes."""
-    boxes = [shapely.box(*(UTM @ (col, row + TARGET)), *(UTM @ (col + TARGET, row))) for row, col in PLACES]
-    path = tmp_path / "truth.gpkg"
-    table = geopandas.GeoDataFrame({"label": ["target"] * len(boxes)}, geometry=boxes, crs=32631)
-    table.to_crs(4326).to_file(path, layer="labels")
-    return path
 
 
 def test_info_describes_the_scene_and_the_cost(cli, exact, shipped, scene, tmp_path):

@@ -14,7 +14,8 @@ from pyproj import CRS
 
 from geopdn.detections import Detections, RunResult, SceneFrame
 from geopdn.errors import LabelError
-from geopdn.evaluate.report import Evaluation, evaluate_result
+from geopdn.evaluate.evaluation import Evaluation
+from geopdn.evaluate.report import evaluate_result
 from geopdn.geometry import boxes as box
 from geopdn.geometry.ground import pixel_size, pixel_to_map
 from geopdn.geometry.window import Size

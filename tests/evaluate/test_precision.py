@@ -14,7 +14,7 @@ from geopdn.evaluate.precision import (
     best_f1,
     f1_at,
     mean_average_precision,
-    mean_offset_px,
+    mean_offset,
     median_turn_deg,
     recall_by_length,
 )
@@ -153,7 +153,7 @@ def test_recall_by_length_offset_and_turn() -> None:
     assert [(part.low_m, part.n_truth, part.recall) for part in bins] == [
         (0, 0, None), (20, 1, 0.0), (60, 2, 1.0), (100, 0, None)
     ]  # fmt: skip
-    assert mean_offset_px(matches) == pytest.approx(1.5)
+    assert mean_offset(matches, [2.0]) == pytest.approx(3.0)
     assert median_turn_deg(matches, [there[:, 2] / there[:, 3]]) == pytest.approx(np.degrees(0.1))
-    assert mean_offset_px([]) is None
+    assert mean_offset([], []) is None
     assert median_turn_deg(matches, [np.ones(4)]) is None
