@@ -22,7 +22,7 @@ from geopdn.train.check import check, side
 from geopdn.train.costs import measure_costs
 from geopdn.train.places import LabelledScene, Split
 
-LOW_SCORE = 0.05
+LOW_SCORE = 0.005
 DEFAULT_RECALL = 0.98
 
 
