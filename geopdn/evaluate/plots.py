@@ -88,7 +88,7 @@ def draw_reliability(report: Evaluation, path: Path) -> None:
             clip_on=False,
         )
         axes.errorbar(
-            score, right, yerr=(right - low, high - right), color=_MAIN, marker="o", ms=5, lw=1.6,
+            score, right, yerr=np.maximum((right - low, high - right), 0), color=_MAIN, marker="o", ms=5, lw=1.6,
             elinewidth=1.0, capsize=2.5, label="in bins of equally many detections, with 95 % intervals",
         )  # fmt: skip
         axes.text(0.02, 0.97, "more often right than the score says", fontsize=8, color=_QUIET, va="top")
