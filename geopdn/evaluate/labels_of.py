@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geopdn.errors import LabelError
-
-ENDINGS = (".gpkg", ".truth.gpkg", ".labels.gpkg", ".geojson", ".truth.geojson", ".fgb", ".parquet")
+from geopdn.evaluate.pairs import ENDINGS, LABEL_MARKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,10 @@ def labelled(scene: Path, labels: Path) -> Labelled:
     """
     if not labels.is_dir():
         return Labelled(scene, labels)
-    for ending in ENDINGS:
-        if (labels / f"{scene.stem}{ending}").is_file():
-            return Labelled(scene, labels / f"{scene.stem}{ending}")
+    for mark in ("", *LABEL_MARKS):
+        for ending in ENDINGS:
+            path = labels / f"{scene.stem}{mark}{ending}"
+            if path.is_file():
+                return Labelled(scene, path)
     msg = f"{labels} has no labels for {scene.name}: expected {scene.stem}.gpkg or {scene.stem}.truth.gpkg there"
     raise LabelError(msg)
