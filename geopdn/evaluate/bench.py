@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from geopdn.detections import RunResult
     from geopdn.model.weights import LoadedModel
 
-LOW_SCORE = 0.005
+LOW_SCORE = 0.05
 FULL = "full scan"
 TARGET = "coverage, recall target"
 UNEXPLORED = "the same, no exploration"

@@ -66,9 +66,6 @@ class DetectionHead(nn.Module):
         last: nn.Conv2d = self.score[-1]  # type: ignore[assignment]
         nn.init.normal_(last.weight, std=0.01)
         nn.init.constant_(last.bias, -math.log(0.99 / 0.01))  # type: ignore[arg-type]
-        # per class: slope and offset that turn a logit into that of a probability (Platt 1999), fitted after training
-        self.register_buffer("calibration", torch.tensor([[1.0, 0.0]]).repeat(n_classes, 1))
-        self.calibration: Tensor
 
     def forward(self, features: Tensor, context: Tensor | None = None) -> HeadMaps:
         """Features `[n, width, h, w]` and grid vectors `[n, context]` (None: no context) -> raw maps."""
@@ -90,14 +87,11 @@ def box_values(regression: Tensor, x: Tensor, y: Tensor, *, stride: float, has_h
     return torch.stack([cx, cy, sides[..., 0], sides[..., 1], angle], -1)
 
 
-def decode(
-    maps: HeadMaps, calibration: Tensor, *, stride: float, has_heading: bool, min_score: float, limit: int = 512
-) -> Decoded:
+def decode(maps: HeadMaps, *, stride: float, has_heading: bool, min_score: float, limit: int = 512) -> Decoded:
     """Local maxima of the score maps as boxes.
 
     Args:
         maps: raw outputs of n windows.
-        calibration: `[classes, 2]` slope and offset of the logits, of `DetectionHead`.
         stride: tensor pixels per position.
         has_heading: see `box_values`.
         min_score: lowest score that is kept.
@@ -107,8 +101,7 @@ def decode(
         Detections sorted by window, then by descending score, ties by class, row, column.
     """
     h, w = maps.logits.shape[-2:]
-    slope, offset = calibration[:, :, None, None].unbind(1)
-    score = torch.sigmoid(maps.logits * slope + offset)
+    score = torch.sigmoid(maps.logits)
     peak = (score == F.max_pool2d(score, 3, 1, 1)) & (score >= min_score)
     flat = torch.where(peak, score, torch.zeros_like(score)).flatten(1)  # [n, classes * h * w]
     best, order = torch.sort(flat, dim=1, descending=True, stable=True)

@@ -127,13 +127,7 @@ class PatchDriveNet(nn.Module):
 
     def detect(self, maps: HeadMaps, *, min_score: float) -> Decoded:
         """Raw maps -> detections in tensor pixels of their windows."""
-        return decode(
-            maps,
-            self.head.calibration,
-            stride=self.head_stride,
-            has_heading=self.config.has_heading,
-            min_score=min_score,
-        )
+        return decode(maps, stride=self.head_stride, has_heading=self.config.has_heading, min_score=min_score)
 
     def token_places(self, row: Tensor, col: Tensor, extent: Tensor) -> Tensor:
         """Places `[n, 16, 3]` of the 4x4 tokens of windows at level-0 pixels, for `Fusion` (cells, log2 extent)."""

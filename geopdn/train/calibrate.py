@@ -1,4 +1,4 @@
-"""After the optimisation, on held-out places: priorities, saliency and scores become what they claim to be."""
+"""After the optimisation, on held-out places: priorities and saliency become what they claim to be."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from geopdn.train.check import check, open_labelled
 from geopdn.train.places import LabelledScene
 
 FOUND_SCORE = 0.25
-LOWEST_SCORE = 0.02
 
 
 def fit_priorities(model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene]) -> None:
@@ -75,48 +74,3 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
     net.saliency_head.calibration.copy_(fitted.detach().clamp(-2, 2))
-
-
-def fit_scores(model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene]) -> None:
-    """Fit a slope and an offset of the logits of each class, so that a score is the chance to be right.
-
-    Logistic regression of being right on the logit (Platt 1999) over the detections of a full scan after merging,
-    shrunk towards no change by a handful of detections. Detections on ignored truth do not count.
-    """
-    head = model.net.head
-    head.calibration.copy_(torch.tensor([1.0, 0.0]))
-    options = DetectOptions(budget=Budget(full=True), min_score=LOWEST_SCORE)
-    checked = check(model, config, scenes, options)
-    for label in range(len(config.model.classes)):
-        counted = [~c.matches.absorbed & (c.matches.label == label) for c in checked]
-        score = np.concatenate([c.matches.score[keep] for c, keep in zip(checked, counted, strict=True)])
-        right = np.concatenate([c.matches.truth[keep] >= 0 for c, keep in zip(checked, counted, strict=True)])
-        head.calibration[label] = torch.tensor(platt(score, right), dtype=torch.float32)
-
-
-def platt(score: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and offset of the logits that make scores probabilities.
-
-    Args:
-        score: `[N]` in (0, 1).
-        right: `[N]` whether each was right.
-
-    Returns:
-        Slope, positive, and offset; (1, 0) without scores.
-    """
-    z = torch.from_numpy(np.log(np.clip(score, 1e-6, 1 - 1e-6) / (1 - np.clip(score, 1e-6, 1 - 1e-6))))
-    target = torch.from_numpy(right.astype(np.float64))
-    fitted = torch.zeros(2, dtype=torch.float64, requires_grad=True)  # log slope, offset
-    optimiser = torch.optim.LBFGS([fitted], max_iter=100, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimiser.zero_grad()
-        logit = z * fitted[0].exp() + fitted[1]
-        wrong = torch.nn.functional.binary_cross_entropy_with_logits(logit, target, reduction="sum")
-        total = wrong + 2.0 * fitted[0].square() + 0.5 * fitted[1].square()
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
-
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
-    slope, offset = fitted.detach().tolist()
-    return float(np.exp(slope)), float(offset)

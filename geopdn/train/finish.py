@@ -17,12 +17,12 @@ from geopdn.evaluate.precision import average_precision, best_f1, f1_at
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.storage import pack, unpack
 from geopdn.model.weights import LoadedModel, WeightsHeader, save_weights
-from geopdn.train.calibrate import fit_priorities, fit_saliency, fit_scores
+from geopdn.train.calibrate import fit_priorities, fit_saliency
 from geopdn.train.check import check, side
 from geopdn.train.costs import measure_costs
 from geopdn.train.places import LabelledScene, Split
 
-LOW_SCORE = 0.005
+LOW_SCORE = 0.05
 DEFAULT_RECALL = 0.98
 
 
@@ -64,9 +64,7 @@ def finish(
     held_out = side(scenes, "calibration") or side(scenes, "train")
     fit_priorities(model, config, held_out)
     fit_saliency(model, config, held_out)
-    fit_scores(model, config, held_out)
     say(f"priorities {np.round(net.patch_priorities().detach().numpy(), 3).tolist()}")
-    say(f"score calibration {np.round(net.head.calibration.numpy(), 3).tolist()}")
     say(f"saliency calibration {np.round(net.saliency_head.calibration.numpy(), 3).tolist()}")
     full = DetectOptions(budget=Budget(full=True), min_score=LOW_SCORE)
     curve = average_precision([c.matches for c in check(model, config, held_out, full)])

@@ -23,8 +23,6 @@ from geopdn.model.select import select_windows
 from geopdn.model.streams import overview_of
 from geopdn.model.targets import cell_counts, window_targets
 
-PLAIN = torch.tensor([[1.0, 0.0]])
-
 
 @pytest.fixture(scope="module")
 def net():
@@ -185,13 +183,7 @@ def test_targets_decode_back_to_their_boxes(has_heading):
         [box[0, 0] - x - 0.5, box[0, 1] - y - 0.5, box[0, 2], box[0, 3], (2 * box[0, 4]).cos(), (2 * box[0, 4]).sin()]
     )[None]
     maps = HeadMaps(logits=torch.logit(heat.clamp(1e-6, 1 - 1e-6)), regression=regression)
-    found = decode(
-        maps,
-        torch.tensor([[1.0, 0.0]]).repeat(maps.logits.shape[1], 1),
-        stride=4,
-        has_heading=has_heading,
-        min_score=0.9,
-    )
+    found = decode(maps, stride=4, has_heading=has_heading, min_score=0.9)
     got = found.boxes[found.boxes[:, 0].argsort()].numpy()
     assert got[:, :4] == pytest.approx(boxes[:, :4], abs=1e-3)
     assert np.cos(2 * (got[:, 4] - boxes[:, 4])) == pytest.approx(np.ones(5), abs=1e-5)
