@@ -162,10 +162,11 @@ def test_train_reports_what_was_written(cli, monkeypatch, tmp_path):
 
     seen = {}
 
-    def fake(path, *, output, resume, steps, progress, say):
-        seen.update(path=path, output=output, resume=resume, steps=steps)
+    def fake(path, *, output, resume, steps, all_places, progress, say):
+        seen.update(path=path, output=output, resume=resume, steps=steps, all_places=all_places)
         say("a stage")
-        return fit.TrainResult(output / "w.safetensors", output / "curve.png", {"full": {"ap": 0.5, "f1": None}})
+        scores = {"split": "validation", "full": {"ap": 0.5, "f1": None}}
+        return fit.TrainResult(output / "w.safetensors", output / "curve.png", scores)
 
     monkeypatch.setattr(fit, "train", fake)
     done = cli("train", "aircraft-50cm", "--steps", 7, "--resume")
@@ -173,7 +174,7 @@ def test_train_reports_what_was_written(cli, monkeypatch, tmp_path):
     assert done.err == "a stage\n"
     assert done.out.splitlines() == [
         "Wrote runs/aircraft-50cm/w.safetensors and runs/aircraft-50cm/curve.png.",
-        "Validation, full scan: ap 0.5.",
+        "Validation places, full scan: ap 0.5.",
     ]
 
 
