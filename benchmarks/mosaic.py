@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -23,7 +24,11 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from geopdn.evaluate.repeats import first_of_each
+from geopdn.evaluate.labels import truth_of
+from geopdn.evaluate.layers import read_layer
+from geopdn.geometry import boxes as box
+from geopdn.scene import Scene
+from geopdn.scene.frame import frame_of
 
 PATCH = 640
 MARGIN_PX = 24.0  # between labelled objects and the ground that is taken
@@ -40,22 +45,12 @@ class Labelled:
     truncated: NDArray[np.bool_]
 
 
-def read(path: Path, labels: geopandas.GeoDataFrame) -> Labelled:
-    """A scene with those labels whose column `scene` names it, objects that are marked twice once."""
-    with rasterio.open(path) as scene:
-        inverse = ~scene.transform
-    mine = labels[labels["scene"].map(lambda name: Path(name).stem) == path.stem]
-    corners = [inverse @ xy for bounds in mine.bounds.to_numpy() for xy in (bounds[:2], bounds[2:])]
-    pairs = np.array(corners, np.float64).reshape(-1, 2, 2)
-    limits = np.concatenate([pairs.min(1), pairs.max(1)], 1)
-    centres = np.column_stack(
-        [(limits[:, :2] + limits[:, 2:]) / 2, limits[:, 2:] - limits[:, :2], np.zeros(len(limits))]
-    )
-    first = first_of_each(centres, np.zeros(len(centres), np.int64))
-    keep = first == np.arange(len(first))
-    names = mine["label"].tolist() if "label" in mine else ["aircraft"] * len(mine)
-    flags = mine["truncated"].to_numpy(bool) if "truncated" in mine else np.zeros(len(mine), bool)
-    return Labelled(path, limits[keep], [n for n, k in zip(names, keep, strict=True) if k], flags[keep])
+def read(path: Path, table: Any, *, labels: Path) -> Labelled:
+    """A scene with its labels; objects that are marked twice count once, those not to be scored are `truncated`."""
+    with Scene.open(str(path)) as scene:
+        truth = truth_of(table, frame_of(scene), path=labels, upright=True, allow_empty=True)
+    names = [truth.names[label] for label in truth.labels]
+    return Labelled(path, box.bounds(truth.boxes), names, truth.ignore)
 
 
 def free_patches(scene: Labelled, *, size: int) -> list[tuple[Path, int, int]]:
@@ -82,9 +77,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
     rng = np.random.default_rng(wanted.seed)
-    labels = geopandas.read_file(wanted.labels)
+    labels = read_layer(wanted.labels)
     places = wanted.places.split(",")
-    groups = [[read(p, labels) for p in sorted(wanted.scenes.glob(f"{place}*.tif"))] for place in places]
+    groups = [
+        [read(p, labels, labels=wanted.labels) for p in sorted(wanted.scenes.glob(f"{place}*.tif"))] for place in places
+    ]
     with rasterio.open(groups[0][0].path) as scene:
         size, transform, crs = scene.width, scene.transform, scene.crs
     ground = [patch for group in groups for scene in group for patch in free_patches(scene, size=size)]
@@ -116,7 +113,7 @@ def main() -> None:
         {"label": [row[4] for row in rows], "truncated": [row[5] for row in rows]}, geometry=shapes, crs=crs
     )
     table.to_file(wanted.output.with_suffix(".truth.gpkg"), layer="labels")
-    share = sum((size // PATCH) ** 2 for _ in chosen) * PATCH**2 / side**2
+    share = len(chosen) / wanted.cells**2
     print(f"{side} x {side} px, {len(rows)} objects in {len(chosen)} scenes ({share:.1%} of the area): "  # noqa: T201
           f"{', '.join(scene.path.stem for scene in chosen)}; {len(ground)} patches of ground")  # fmt: skip
 

@@ -46,7 +46,7 @@ def read_area(path: Path) -> Area:
     import shapely
     from pyproj import CRS
 
-    from geopdn.evaluate.labels import read_layer
+    from geopdn.evaluate.layers import read_layer
 
     table = read_layer(path, preferred="aoi")
     if table.crs is None:

@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from geopdn.cli import options
+from geopdn.cli.destinations import checked_folder
 from geopdn.cli.messages import say
-from geopdn.errors import ConfigError, OutputError
+from geopdn.errors import ConfigError
 
 if TYPE_CHECKING:
     from geopdn.evaluate.bench import Row, Strategy
 
-REPORT, RECORD, PICTURE = "bench.md", "bench.json", "bench.png"
+FILES = REPORT, RECORD, PICTURE = "bench.md", "bench.json", "bench.png"
 
 
 def bench(
@@ -60,36 +62,35 @@ def bench(
     if not 0 < iou <= 1:
         raise ConfigError(f"--iou {iou}: expected a number above 0 and at most 1")
     budgets, targets = _numbers("--shares", shares), _numbers("--recalls", recalls)
-    if output is not None:
-        _check_folder(output, overwrite=overwrite)
-    from geopdn.cli.device import resolve_device
-    from geopdn.cli.measure import bytes_read
-    from geopdn.cli.scenes import Reading, choose_model
-    from geopdn.cli.search import load_model
-    from geopdn.evaluate.bench import run_bench, strategies, to_markdown
-    from geopdn.evaluate.labels_of import labelled
-    from geopdn.model.weights import find_weights
+    folder = nullcontext() if output is None else checked_folder(output, FILES, inputs=inputs, overwrite=overwrite)
+    with folder:
+        from geopdn.cli.device import resolve_device
+        from geopdn.cli.measure import bytes_read
+        from geopdn.cli.scenes import Reading, choose_model
+        from geopdn.cli.search import load_model
+        from geopdn.evaluate.bench import run_bench, strategies, to_markdown
+        from geopdn.evaluate.labelled import labelled
+        from geopdn.model.weights import find_weights
 
-    scenes = [labelled(scene, inputs[-1]) for scene in inputs[:-1]]
-    weights = find_weights(model) if model is not None else choose_model(str(inputs[0]), Reading())
-    loaded = load_model(weights)
-    chosen = _chosen(strategies(loaded.header.model.kinds), strategy)
-    rows = run_bench(
-        scenes,
-        loaded,
-        chosen=chosen,
-        shares=budgets,
-        recalls=targets,
-        iou=iou,
-        device=resolve_device(device),
-        bytes_read=bytes_read,
-        with_sahi=sahi,
-        say=say,
-    )
-    text = to_markdown(rows)
-    record = json.dumps([row.to_dict() for row in rows], indent=1, allow_nan=False) + "\n"
-    if output is not None:
-        _write(output, text, record, rows, title=f"{loaded.header.name}, {len(scenes)} scenes, IoU {iou:g}")
+        scenes = [labelled(scene, inputs[-1]) for scene in inputs[:-1]]
+        weights = find_weights(model) if model is not None else choose_model(str(inputs[0]), Reading())
+        loaded = load_model(weights)
+        rows = run_bench(
+            scenes,
+            loaded,
+            chosen=_chosen(strategies(loaded.header.model.kinds), strategy),
+            shares=budgets,
+            recalls=targets,
+            iou=iou,
+            device=resolve_device(device),
+            bytes_read=bytes_read,
+            with_sahi=sahi,
+            say=say,
+        )
+        text = to_markdown(rows)
+        record = json.dumps([row.to_dict() for row in rows], indent=1, allow_nan=False) + "\n"
+        if output is not None:
+            _write(output, text, record, rows, title=f"{loaded.header.name}, {len(scenes)} scenes, IoU {iou:g}")
     typer.echo(record if as_json else text, nl=False)
 
 
@@ -109,18 +110,6 @@ def _chosen(known: "Sequence[Strategy]", wanted: Sequence[str] | None) -> "list[
     if unknown:
         raise ConfigError(f"--strategy {unknown[0]!r}: expected one of {'; '.join(names)}")
     return [names[name] for name in wanted] if wanted else list(known)
-
-
-def _check_folder(folder: Path, *, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"-o {folder} is a file: name a folder")
-    there = [name for name in (REPORT, RECORD, PICTURE) if (folder / name).exists()]
-    if there and not overwrite:
-        raise OutputError(f"{folder / there[0]} exists: choose another folder, or --overwrite")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"folder {str(folder)!r} cannot be made: {error.strerror}; choose another -o") from error
 
 
 def _write(folder: Path, text: str, record: str, rows: "Sequence[Row]", *, title: str) -> None:

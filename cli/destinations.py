@@ -1,7 +1,7 @@
 """Where results go: names are settled and checked before any work."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,14 +76,7 @@ def checked(jobs: Sequence[Job], *, inputs: Sequence[Path] = (), overwrite: bool
     """
     from geopdn.output.write import check_destination
 
-    folder = jobs[0].output.parent
-    is_new = len(jobs) > 1 and not folder.exists()
-    if is_new:
-        try:
-            folder.mkdir()
-        except OSError as error:
-            raise OutputError(f"folder {str(folder)!r} cannot be made: {error.strerror}; choose another -o") from error
-    try:
+    with made(jobs[0].output.parent) if len(jobs) > 1 else nullcontext():
         given: list[str | Path] = [*(job.scene for job in jobs), *inputs]
         for job in jobs:
             check_destination(job.output, inputs=given, overwrite=overwrite)
@@ -94,6 +87,40 @@ def checked(jobs: Sequence[Job], *, inputs: Sequence[Path] = (), overwrite: bool
                     if any(path.resolve() == other.resolve() for other in others):
                         raise ConfigError(f"{path} is named for two outputs: give each its own name")
                     others.append(path)
+        yield
+
+
+@contextmanager
+def checked_folder(
+    folder: Path, names: Sequence[str], *, inputs: Sequence[str | Path], overwrite: bool
+) -> Iterator[None]:
+    """Refuse a folder that these files cannot be written to; a new one is made, and removed if it stays empty.
+
+    Raises:
+        ConfigError: one of them is an input.
+        OutputError: the folder cannot be made, or a file exists or cannot be written.
+    """
+    from geopdn.output.write import check_destination
+
+    with made(folder):
+        for name in names:
+            check_destination(folder / name, inputs=inputs, overwrite=overwrite, endings=(Path(name).suffix,))
+        yield
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """A folder, made where there is none, and removed again if it stays empty.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder {str(folder)!r} cannot be made: {error.strerror}; choose another -o") from error
+    try:
         yield
     finally:
         if is_new and not any(folder.iterdir()):

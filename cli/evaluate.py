@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geopdn.cli import options
+from geopdn.cli.destinations import checked_folder
 from geopdn.cli.messages import say
-from geopdn.errors import ConfigError, OutputError
+from geopdn.errors import ConfigError
 
 if TYPE_CHECKING:
     from geopdn.detections import SceneFrame
@@ -116,18 +117,8 @@ def _checked(output: Path | None, *, inputs: list[str | Path], overwrite: bool) 
         check_destination(output, inputs=inputs, overwrite=overwrite, endings=ENDINGS)
         yield
         return
-    is_new = not output.exists()
-    try:
-        output.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"folder {str(output)!r} cannot be made: {error.strerror}; choose another -o") from error
-    try:
-        for name in (REPORT, RECORD, CURVE, DIAGRAM):
-            check_destination(output / name, inputs=inputs, overwrite=overwrite, endings=(Path(name).suffix,))
+    with checked_folder(output, (REPORT, RECORD, CURVE, DIAGRAM), inputs=inputs, overwrite=overwrite):
         yield
-    finally:
-        if is_new and not any(output.iterdir()):
-            output.rmdir()
 
 
 def _write(report: "Evaluation", output: Path) -> None:

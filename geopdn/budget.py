@@ -41,6 +41,11 @@ class Budget:
     recall: float | None = None
     full: bool = False
 
+    @property
+    def only_recall(self) -> bool:
+        """Whether nothing but a recall target, if that, ends a search."""
+        return self.share is None and self.windows is None and self.seconds is None
+
     def __str__(self) -> str:
         if self.full:
             return "full"

@@ -6,10 +6,12 @@ recall target stops: a tail of rates that are too low is seen, and so is one tha
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from geopdn.budget import Budget, Spending, window_cost
-from geopdn.plan import Coverage, Planned, scan
+from geopdn.plan import Coverage, Planned, scan, spend
 
 SHARE = 0.04  # of the nominal cost of a search
 
@@ -30,8 +32,7 @@ def explore(
         As many windows as bring exploration to `SHARE` of all cost, and what is used up after them.
     """
     kind = coverage.scan_kind()
-    shape = coverage.kinds[kind]
-    n = int((SHARE * spent.ms - explored_ms) / window_cost(shape))
+    n = int((SHARE * spent.ms - explored_ms) / window_cost(coverage.kinds[kind]))
     if n < 1:
         return [], spent
     expects = coverage.rate.sum(0) > 0  # rates are positive wherever pixels are valid
@@ -46,12 +47,11 @@ def explore(
         if not len(stratum):
             continue
         item = units[int(rng.choice(stratum))]
-        inside = item.window.at_full_resolution().clip(coverage.size)
-        after = spent.add(shape, inside.area if inside else 0)
+        after = spend(spent, item, coverage)
         if not after.fits(budget, coverage.size):
             break
         spent = after
         gain = coverage.gain(kind, item.core)
         coverage.cover(kind, item.core)
-        drawn.append(Planned(kind=item.kind, core=item.core, window=item.window, gain=gain))
+        drawn.append(replace(item, gain=gain))
     return drawn, spent

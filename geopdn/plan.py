@@ -222,8 +222,7 @@ def plan_windows(
             continue
         if gain <= NEGLIGIBLE:
             continue
-        inside = window.window.at_full_resolution().clip(coverage.size)
-        after = spent.add(kind, inside.area if inside else 0)
+        after = spend(spent, window, coverage)
         if not after.fits(budget, coverage.size):
             continue
         coverage.cover(kind_index, window.core)
@@ -232,6 +231,12 @@ def plan_windows(
         room = _any_fits(coverage, budget, spent)
         planned.append(replace(window, gain=gain))
     return planned, spent
+
+
+def spend(spent: Spending, item: Planned, coverage: Coverage) -> Spending:
+    """What is used up after one more window."""
+    inside = item.window.at_full_resolution().clip(coverage.size)
+    return spent.add(coverage.kinds[item.kind], inside.area if inside else 0)
 
 
 def _any_fits(coverage: Coverage, budget: Budget, spent: Spending) -> bool:

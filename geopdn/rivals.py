@@ -13,7 +13,7 @@ import numpy as np
 
 from geopdn.budget import Budget, Spending
 from geopdn.errors import ConfigError
-from geopdn.plan import Coverage, Planned, lattice_sums, place_window, scan
+from geopdn.plan import Coverage, Planned, lattice_sums, place_window, scan, spend
 
 Rule = Literal["random", "top-k", "soft-subtraction"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -35,13 +35,12 @@ def choose(rule: Rule, coverage: Coverage, *, budget: Budget, kind: int, seed: i
     Raises:
         ConfigError: the budget is a recall target, which these rules know nothing of.
     """
-    if budget.share is None and budget.windows is None and budget.seconds is None:
+    if budget.only_recall:
         raise ConfigError(f"{rule} windows cannot be chosen by {budget}: give a share (0.1), windows (64w) or seconds")
     chosen: list[Planned] = []
     spent = Spending()
     for item in _order(rule, coverage, kind=kind, seed=seed):
-        inside = item.window.at_full_resolution().clip(coverage.size)
-        after = spent.add(coverage.kinds[kind], inside.area if inside else 0)
+        after = spend(spent, item, coverage)
         if not after.fits(budget, coverage.size):
             break
         spent = after

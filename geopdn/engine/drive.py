@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from geopdn.budget import Budget, Spending, window_cost
+from geopdn.budget import Spending, window_cost
 from geopdn.detections import Detections, Reason, WindowRecord
 from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap
@@ -128,19 +128,19 @@ def drive(search: Search, inside: Inside | None) -> tuple[str, float | None, Sce
         priorities = priorities * (np.arange(len(priorities)) == search.options.only_kind)[:, None]
     coverage = Coverage(scene_map.rate, priorities, kinds=stage.kinds, cell_px=cell_px, size=size)
     if budget.full:
-        kind = coverage.scan_kind() if search.options.scan_with is None else search.options.scan_with
+        kind = _tile_kind(search, coverage)
         everything = [w for w in scan(stage.kinds, kind, size=size) if _has_valid(w, scene_map)]
         for item in everything:
             coverage.cover(kind, item.core)
         search.look(everything, reason="scan", round_=0, grid=scene_map.grid)
         return "scan", 1.0, scene_map, coverage
     if search.options.rule != "coverage":
-        kind = coverage.scan_kind() if search.options.scan_with is None else search.options.scan_with
+        kind = _tile_kind(search, coverage)
         windows = choose(search.options.rule, coverage, budget=budget, kind=kind, seed=search.options.seed)
         search.look(windows, reason="plan", round_=0, grid=scene_map.grid)
         return "sparse", recall_estimate(coverage, n_found=len(search.distinct())), scene_map, coverage
     planned_ms = plan_windows(coverage.copy(), budget=budget, spent=Spending())[1].ms
-    only = coverage.scan_kind() if _only_recall(budget) and scan_is_cheaper(planned_ms, coverage) else None
+    only = coverage.scan_kind() if budget.only_recall and scan_is_cheaper(planned_ms, coverage) else None
     n_found = _rounds(search, coverage, scene_map, planned_ms=planned_ms, only=only)
     if math.isclose(coverage.reachable(), 0.0):
         return "sparse", None, scene_map, coverage
@@ -216,8 +216,9 @@ def _evidence(distinct: Detections, coverage: Coverage) -> NDArray[np.float32]:
     return log_evidence(found, expected, coverage.prior.sum(0, dtype=np.float64), coverage.seen)
 
 
-def _only_recall(budget: Budget) -> bool:
-    return budget.share is None and budget.windows is None and budget.seconds is None
+def _tile_kind(search: Search, coverage: Coverage) -> int:
+    """The kind of window that tiles the scene: as the options say, else the best."""
+    return coverage.scan_kind() if search.options.scan_with is None else search.options.scan_with
 
 
 def _has_valid(item: Planned, scene_map: SceneMap) -> bool:

@@ -48,7 +48,7 @@ def detect(
             interest. Nothing outside is planned for or returned.
 
     Returns:
-        The result; `facts["failures"]` counts windows that could not be read.
+        The result; `facts["n_failed"]` counts windows that could not be read.
 
     Raises:
         SceneReadError: a window cannot be read and `options.strict` is set.

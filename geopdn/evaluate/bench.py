@@ -16,17 +16,14 @@ from geopdn.budget import Budget
 from geopdn.engine import DetectOptions, detect
 from geopdn.errors import ConfigError
 from geopdn.evaluate.arithmetic import Arithmetic
-from geopdn.evaluate.labels import Truth, read_labels
-from geopdn.evaluate.labels_of import Labelled
-from geopdn.evaluate.matching import Matches, match
+from geopdn.evaluate.labelled import Labelled, match_result, opened_for, truth_in
 from geopdn.evaluate.precision import average_precision, f1_at
-from geopdn.scene import Scene
-from geopdn.scene.frame import frame_of
-from geopdn.scene.resample import resample
 
 if TYPE_CHECKING:
     from geopdn.config import WindowKind
     from geopdn.detections import RunResult
+    from geopdn.evaluate.labels import Truth
+    from geopdn.evaluate.matching import Matches
     from geopdn.model.weights import LoadedModel
 
 LOW_SCORE = 0.05
@@ -158,7 +155,7 @@ def run_bench(
     """
     if not scenes:
         raise ConfigError("nothing to measure: name at least one scene and its labels")
-    truths = [truth_of(item, model) for item in scenes]
+    truths = [_truth(item, model) for item in scenes]
     arithmetic = Arithmetic(model.net)
     plain = DetectOptions(min_score=LOW_SCORE, device=device)
     _warm_up(scenes[0], model, plain)
@@ -294,24 +291,14 @@ def _tally(
     return Tally(matches, facts, kinds, seconds, None if n_bytes < 0 else n_bytes, gmacs)
 
 
-def match_result(result: RunResult, truth: Truth, *, iou: float) -> Matches:
-    """A result matched with what is there."""
-    found = result.detections
-    return match(found.boxes, found.score, truth=truth, labels=found.label, iou=iou)
-
-
 def _detect(item: Labelled, model: LoadedModel, options: DetectOptions) -> RunResult:
-    config = model.header.model
-    with Scene.open(str(item.scene), bands=config.bands) as scene:
-        return detect(resample(scene, pixel_size_m=config.pixel_size_m), model, options)
+    with opened_for(item.scene, model.header.model) as source:
+        return detect(source, model, options)
 
 
-def truth_of(item: Labelled, model: LoadedModel) -> Truth:
-    """What is there, in pixels of the model's size."""
-    config = model.header.model
-    with Scene.open(str(item.scene), bands=config.bands) as scene:
-        frame = frame_of(resample(scene, pixel_size_m=config.pixel_size_m))
-    return read_labels(item.labels, frame, names=config.classes, upright=not config.has_heading, allow_empty=True)
+def _truth(item: Labelled, model: LoadedModel) -> Truth:
+    with opened_for(item.scene, model.header.model) as source:
+        return truth_in(source, item.labels, model.header.model)
 
 
 def _warm_up(item: Labelled, model: LoadedModel, options: DetectOptions) -> None:

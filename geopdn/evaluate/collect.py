@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from geopdn.errors import LabelError
 from geopdn.evaluate.compare import SceneBoxes, read_detections, read_scene
-from geopdn.evaluate.labels import read_layer
+from geopdn.evaluate.layers import read_layer
 from geopdn.evaluate.pairs import find_pairs
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from geopdn.errors import LabelError
 from geopdn.evaluate.grid import frame_around, recorded_frame
-from geopdn.evaluate.labels import class_texts, of_scene, read_layer, to_pixels, truth_of
+from geopdn.evaluate.labels import to_pixels, truth_of
+from geopdn.evaluate.layers import class_texts, of_scene, read_layer
 from geopdn.evaluate.matching import Matches, OverlapMode, match_each
 from geopdn.geometry import boxes as box
 from geopdn.geometry import ground

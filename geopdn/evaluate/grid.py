@@ -11,7 +11,7 @@ from pyproj import CRS
 
 from geopdn.detections import SceneFrame
 from geopdn.errors import LabelError
-from geopdn.evaluate.labels import read_layer
+from geopdn.evaluate.layers import read_layer
 from geopdn.geometry.window import Size
 
 if TYPE_CHECKING:

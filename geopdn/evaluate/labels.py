@@ -11,6 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geopdn.errors import GeoreferenceError, LabelError
+from geopdn.evaluate.layers import class_texts, flags, of_scene, read_layer
 from geopdn.evaluate.repeats import first_of_each
 from geopdn.geometry import boxes as box
 from geopdn.geometry import ground
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
 Geometries = NDArray[np.object_]
 Mask = NDArray[np.bool_]
 
-DEFAULT_FIELD = "label"
-DEFAULT_NAME = "object"
-OWN_LAYER = "detections"
-# How GeoPackage names the system of a layer that has none ("Undefined Cartesian SRS").
-NO_SYSTEM = "Undefined "
 # A geometry that fills this share of its upright bounds is an upright rectangle (a degree of rotation allowed).
 UPRIGHT_FILL = 0.95
 # Parts of one feature nearer than this many pixels are one object (a box cut at the antimeridian).
@@ -146,7 +142,7 @@ def truth_of(
     if unknown:
         msg = f"{path}: classes {unknown[:5]} are not among {list(classes)}: correct the labels or name these classes"
         raise LabelError(msg)
-    skip = _flags(table, "truncated", path) | _flags(table, "ignore", path)
+    skip = flags(table, "truncated", path) | flags(table, "ignore", path)
     chosen = of_scene(table, frame.name)
     if not chosen.any() and not allow_empty:
         what = "has no features" if not len(table) else f"has no feature whose `scene` is {Path(frame.name).stem!r}"
@@ -179,59 +175,6 @@ def truth_of(
         n_empty=n_empty,
         n_repeated=int((~stands).sum()),
     )
-
-
-def read_layer(path: str | Path, *, layer: str | None = None, preferred: str = "labels") -> Any:
-    """One layer of a vector file as a GeoDataFrame.
-
-    The named one, else the preferred one, else that of detections that geopdn wrote, else the only one.
-
-    Raises:
-        LabelError: the file or the layer does not exist, cannot be read or has no geometry.
-    """
-    import geopandas
-    import pyogrio
-
-    if not Path(path).is_file():
-        msg = f"{path} is not a file: give a GeoPackage or GeoJSON"
-        raise LabelError(msg)
-    try:
-        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
-        if layer is None:
-            known = [name for name in (preferred, OWN_LAYER) if name in layers]
-            layer = known[0] if known else layers[0] if len(layers) == 1 else None
-        if layer not in layers:
-            msg = f"{path} has the layers {layers}: name the one to read"
-            raise LabelError(msg)
-        table = geopandas.read_file(path, layer=layer, engine="pyogrio")
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, UnicodeDecodeError) as error:
-        msg = f"{path} cannot be read as a vector file: {error}"
-        raise LabelError(msg) from error
-    if not isinstance(table, geopandas.GeoDataFrame):
-        msg = f"{path}, layer {layer!r}, has no geometry column: name another layer"
-        raise LabelError(msg)
-    if table.crs is not None and table.crs.name.startswith(NO_SYSTEM):
-        table = table.set_crs(None, allow_override=True)
-    return table
-
-
-def class_texts(
-    table: Any, path: str | Path, *, label_field: str | None, names: Sequence[str] | None = None
-) -> list[str]:
-    """The class name of every feature.
-
-    Raises:
-        LabelError: the column does not exist, or several classes are expected and there is no column.
-    """
-    field = label_field or DEFAULT_FIELD
-    if field in table.columns:
-        column = table[field]
-        return [str(value) for value in column.astype(object).where(column.notna(), DEFAULT_NAME)]
-    if label_field is not None or (names is not None and len(names) > 1):
-        columns = [str(name) for name in table.columns if name != table.geometry.name]
-        msg = f"{path} has no column {field!r}, only {columns}: name the column that holds the classes"
-        raise LabelError(msg)
-    return [names[0] if names else DEFAULT_NAME] * len(table)
 
 
 def to_pixels(
@@ -332,33 +275,6 @@ def _upright(boxes: box.Boxes, shapes: Geometries) -> box.Boxes:
     around = box.normalise(np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, np.zeros_like(x0)], 1))
     upright: box.Boxes = np.where(shapely.get_dimensions(shapes)[:, None] == 0, boxes, around)
     return upright
-
-
-def of_scene(table: Any, name: str) -> Mask:
-    """`[F]` True for the features of the scene, by the column `scene` where there is one."""
-    if "scene" not in table.columns:
-        return np.ones(len(table), np.bool_)
-    wanted = Path(name).stem
-    return np.array([str(value) == name or Path(str(value)).stem == wanted for value in table["scene"]], np.bool_)
-
-
-def _flags(table: Any, field: str, path: str | Path) -> Mask:
-    """`[F]` a column of yes and no as bool, False where it is missing or empty.
-
-    Raises:
-        LabelError: a value is neither yes nor no.
-    """
-    if field not in table.columns:
-        return np.zeros(len(table), np.bool_)
-    words = {"true": True, "1": True, "1.0": True, "yes": True, "t": True} | dict.fromkeys(
-        ("false", "0", "0.0", "no", "f", "", "none", "nan", "<na>"), False
-    )
-    values = [str(value).strip().lower() for value in table[field]]
-    odd = sorted({value for value in values if value not in words})
-    if odd:
-        msg = f"{path}: column {field!r} should hold true or false, found {odd[:5]}"
-        raise LabelError(msg)
-    return np.array([words[value] for value in values], np.bool_)
 
 
 def _elsewhere(path: str | Path, geometries: Geometries, crs: CRS | None, frame: SceneFrame) -> str:

@@ -126,7 +126,9 @@ def _evaluation(
     first = [one.first[mode] for one in scenes]
     truths = [one.boxes.truth for one in scenes]
     modes = list(scenes[0].first)
-    curve = average_precision(first)
+    curves = {each: average_precision([one.first[each] for one in scenes]) for each in modes}
+    class_curves = {name: average_precision(first, label=label) for label, name in enumerate(names)}
+    curve = curves[mode]
     best, threshold = best_f1(curve)
     overlaps = {each: _averages(scenes, each, labels=range(len(names))) for each in modes}
     grids = {one.boxes.grid for one in scenes}
@@ -159,12 +161,12 @@ def _evaluation(
         intervals_note=note,
         reliability=reliability(first),
         by_length=recall_by_length(first, [one.length_m for one in scenes], edges_m=LENGTH_EDGES_M),
-        by_class={name: _class_score(scenes, label, mode) for label, name in enumerate(names)},
+        by_class={name: _class_score(scenes, label, class_curves[name]) for label, name in enumerate(names)},
         by_place=tuple(_place_score(scenes, places, place, mode, len(names)) for place in sorted(set(places))),
         without_labels=given.without_labels,
         without_result=given.without_result,
-        curves={each: average_precision([one.first[each] for one in scenes]) for each in modes},
-        class_curves={name: average_precision(first, label=label) for label, name in enumerate(names)},
+        curves=curves,
+        class_curves=class_curves,
     )
 
 
@@ -178,8 +180,7 @@ def _averages(scenes: Sequence[SceneMatches], mode: OverlapMode, *, labels: Iter
     return Averages(ap=mean([one.first[mode] for one in scenes]), ap_50=coco[0], ap_50_95=_mean(coco))
 
 
-def _class_score(scenes: Sequence[SceneMatches], label: int, mode: OverlapMode) -> ClassScore:
-    curve = average_precision([one.first[mode] for one in scenes], label=label)
+def _class_score(scenes: Sequence[SceneMatches], label: int, curve: PrecisionRecall) -> ClassScore:
     return ClassScore(
         ap=curve.ap,
         recall=_recall(curve),

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from geopdn.evaluate.arithmetic import Arithmetic
     from geopdn.evaluate.bench import Bytes
+    from geopdn.evaluate.labelled import Labelled
     from geopdn.evaluate.labels import Truth
-    from geopdn.evaluate.labels_of import Labelled
     from geopdn.model.weights import LoadedModel
     from geopdn.scene import Stretch
 

@@ -35,7 +35,7 @@ class WeightsHeader:
         trained_on: training data in words.
         licence: licence of the weights.
         training: command, seed, steps, time, date, version: how to make them again.
-        scores: measured on validation places.
+        scores: measured on validation places, or on the calibration places where all others were trained on: `split`.
     """
 
     name: str

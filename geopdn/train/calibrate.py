@@ -13,7 +13,7 @@ from geopdn.config import TrainConfig
 from geopdn.engine import DetectOptions, saliency_rates
 from geopdn.model.targets import cell_counts, size_classes
 from geopdn.model.weights import LoadedModel
-from geopdn.train.check import check, open_labelled
+from geopdn.train.check import check, opened
 from geopdn.train.places import LabelledScene
 
 FOUND_SCORE = 0.25
@@ -46,8 +46,7 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
     logs: list[list[NDArray[np.float32]]] = [[] for _ in range(config.model.n_size_classes)]
     counts: list[list[NDArray[np.float32]]] = [[] for _ in range(config.model.n_size_classes)]
     for scene in scenes:
-        handle, source, truth = open_labelled(scene, config)
-        with handle:
+        with opened(scene, config) as (source, truth):
             rate, valid = saliency_rates(source, model)
         true = cell_counts(
             truth.boxes,

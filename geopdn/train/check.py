@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from geopdn.config import TrainConfig
 from geopdn.detections import RunResult
 from geopdn.engine import DetectOptions, detect
-from geopdn.evaluate.labels import Truth, read_labels
-from geopdn.evaluate.matching import Matches, match
+from geopdn.evaluate.labelled import match_result, opened_for, truth_in
+from geopdn.evaluate.labels import Truth
+from geopdn.evaluate.matching import Matches
 from geopdn.model.weights import LoadedModel
-from geopdn.scene import PixelSource, Scene
-from geopdn.scene.frame import frame_of
-from geopdn.scene.resample import resample
+from geopdn.scene import PixelSource
 from geopdn.train.places import LabelledScene, Split
 
 
@@ -26,18 +26,11 @@ class Checked:
     matches: Matches
 
 
-def open_labelled(scene: LabelledScene, config: TrainConfig) -> tuple[Scene, PixelSource, Truth]:
-    """A labelled scene at the model's pixel size, with its truth. The caller closes the first."""
-    handle = Scene.open(str(scene.path), bands=config.model.bands)
-    source = resample(handle, pixel_size_m=config.model.pixel_size_m)
-    truth = read_labels(
-        scene.labels,
-        frame_of(source),
-        names=config.model.classes,
-        upright=not config.model.has_heading,
-        allow_empty=True,
-    )
-    return handle, source, truth
+@contextmanager
+def opened(scene: LabelledScene, config: TrainConfig) -> Iterator[tuple[PixelSource, Truth]]:
+    """A labelled scene at the model's pixel size, with its truth."""
+    with opened_for(scene.path, config.model) as source:
+        yield source, truth_in(source, scene.labels, config.model)
 
 
 def check(
@@ -46,12 +39,9 @@ def check(
     """Search scenes and match the results with their labels."""
     checked = []
     for scene in scenes:
-        handle, source, truth = open_labelled(scene, config)
-        with handle:
+        with opened(scene, config) as (source, truth):
             result = detect(source, model, options)
-        found = result.detections
-        matches = match(found.boxes, found.score, truth=truth, labels=found.label, iou=config.match_iou)
-        checked.append(Checked(truth, result, matches))
+        checked.append(Checked(truth, result, match_result(result, truth, iou=config.match_iou)))
     return checked
 
 

@@ -15,14 +15,14 @@ from geopdn.config import ModelConfig
 from geopdn.engine.reading import BATCH_PX
 from geopdn.model.patchdrivenet import PatchDriveNet
 
-REPEATS = 5
+REPEATS = 3
 OVERVIEW_SIDE = 512
 
 
 def measure_costs(net: PatchDriveNet) -> ModelConfig:
     """The network's configuration with the milliseconds of each kind of window and of the overview filled in.
 
-    Windows are timed in batches as the engine makes them: backbone, head and decoding; medians of five.
+    Windows are timed in batches as the engine makes them: backbone, head and decoding; medians of three.
     """
     config = net.config
     net = net.to(memory_format=torch.channels_last).eval()

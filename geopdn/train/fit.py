@@ -25,7 +25,7 @@ class TrainResult:
     Attributes:
         weights: the safetensors file.
         curve: the training curve as a picture.
-        scores: scores on the validation places.
+        scores: as the header holds them, see `WeightsHeader`.
     """
 
     weights: Path
@@ -74,7 +74,7 @@ def train(
     started = time.monotonic()
     module = fit(config, scenes, output=output, resume=resume, progress=progress, say=say)
     seconds = time.monotonic() - started
-    say("calibrating on held-out places, then scoring on the validation places")
+    say("calibrating on held-out places, then scoring")
     provenance = {
         "command": f"geopdn train {config_path.name}" + (" --all-places" if all_places else ""),
         "seed": config.training.seed,

@@ -15,7 +15,7 @@ from geopdn.errors import ConfigError, LabelError
 from geopdn.evaluate.arithmetic import Arithmetic
 from geopdn.evaluate.bench import FULL, TARGET, UNEXPLORED, run_bench, strategies, to_markdown
 from geopdn.evaluate.bench_picture import draw_bench
-from geopdn.evaluate.labels_of import Labelled, labelled
+from geopdn.evaluate.labelled import Labelled, labelled
 from geopdn.model.patchdrivenet import PatchDriveNet
 
 TRANSFORM = Affine(0.5, 0, 500000, 0, -0.5, 5000000)

@@ -12,7 +12,7 @@ from exact import exact_config, exact_model
 
 from geopdn.errors import ConfigError
 from geopdn.evaluate.bench import run_bench
-from geopdn.evaluate.labels_of import Labelled
+from geopdn.evaluate.labelled import Labelled
 
 pytest.importorskip("sahi", reason="SAHI is not installed (the extra `bench`)")
 

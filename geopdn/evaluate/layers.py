@@ -1,0 +1,102 @@
+"""Layers of vector files as tables: which layer, which features are of a scene, what their columns say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geopdn.errors import LabelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Mask = NDArray[np.bool_]
+
+DEFAULT_FIELD = "label"
+DEFAULT_NAME = "object"
+OWN_LAYER = "detections"
+# How GeoPackage names the system of a layer that has none ("Undefined Cartesian SRS").
+NO_SYSTEM = "Undefined "
+
+
+def read_layer(path: str | Path, *, layer: str | None = None, preferred: str = "labels") -> Any:
+    """One layer of a vector file as a GeoDataFrame.
+
+    The named one, else the preferred one, else that of detections that geopdn wrote, else the only one.
+
+    Raises:
+        LabelError: the file or the layer does not exist, cannot be read or has no geometry.
+    """
+    import geopandas
+    import pyogrio
+
+    if not Path(path).is_file():
+        msg = f"{path} is not a file: give a GeoPackage or GeoJSON"
+        raise LabelError(msg)
+    try:
+        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+        if layer is None:
+            known = [name for name in (preferred, OWN_LAYER) if name in layers]
+            layer = known[0] if known else layers[0] if len(layers) == 1 else None
+        if layer not in layers:
+            msg = f"{path} has the layers {layers}: name the one to read"
+            raise LabelError(msg)
+        table = geopandas.read_file(path, layer=layer, engine="pyogrio")
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, UnicodeDecodeError) as error:
+        msg = f"{path} cannot be read as a vector file: {error}"
+        raise LabelError(msg) from error
+    if not isinstance(table, geopandas.GeoDataFrame):
+        msg = f"{path}, layer {layer!r}, has no geometry column: name another layer"
+        raise LabelError(msg)
+    if table.crs is not None and table.crs.name.startswith(NO_SYSTEM):
+        table = table.set_crs(None, allow_override=True)
+    return table
+
+
+def class_texts(
+    table: Any, path: str | Path, *, label_field: str | None, names: Sequence[str] | None = None
+) -> list[str]:
+    """The class name of every feature.
+
+    Raises:
+        LabelError: the column does not exist, or several classes are expected and there is no column.
+    """
+    field = label_field or DEFAULT_FIELD
+    if field in table.columns:
+        column = table[field]
+        return [str(value) for value in column.astype(object).where(column.notna(), DEFAULT_NAME)]
+    if label_field is not None or (names is not None and len(names) > 1):
+        columns = [str(name) for name in table.columns if name != table.geometry.name]
+        msg = f"{path} has no column {field!r}, only {columns}: name the column that holds the classes"
+        raise LabelError(msg)
+    return [names[0] if names else DEFAULT_NAME] * len(table)
+
+
+def of_scene(table: Any, name: str) -> Mask:
+    """`[F]` True for the features of the scene, by the column `scene` where there is one."""
+    if "scene" not in table.columns:
+        return np.ones(len(table), np.bool_)
+    wanted = Path(name).stem
+    return np.array([str(value) == name or Path(str(value)).stem == wanted for value in table["scene"]], np.bool_)
+
+
+def flags(table: Any, field: str, path: str | Path) -> Mask:
+    """`[F]` a column of yes and no as bool, False where it is missing or empty.
+
+    Raises:
+        LabelError: a value is neither yes nor no.
+    """
+    if field not in table.columns:
+        return np.zeros(len(table), np.bool_)
+    words = {"true": True, "1": True, "1.0": True, "yes": True, "t": True} | dict.fromkeys(
+        ("false", "0", "0.0", "no", "f", "", "none", "nan", "<na>"), False
+    )
+    values = [str(value).strip().lower() for value in table[field]]
+    odd = sorted({value for value in values if value not in words})
+    if odd:
+        msg = f"{path}: column {field!r} should hold true or false, found {odd[:5]}"
+        raise LabelError(msg)
+    return np.array([words[value] for value in values], np.bool_)
