@@ -1,6 +1,6 @@
 """From the boxes of all windows to one box an object: joining, suppression, Soft-NMS, weighted boxes fusion."""
 
-from geopdn.merge.merging import MergeResult, merge
+from geopdn.merge.merging import METHODS, MergeResult, Method, merge
 from geopdn.merge.ownership import core_array
 
-__all__ = ["MergeResult", "core_array", "merge"]
+__all__ = ["METHODS", "MergeResult", "Method", "core_array", "merge"]
