@@ -15,6 +15,7 @@ from geopdn.cli.detect import detect
 from geopdn.cli.evaluate import evaluate
 from geopdn.cli.info import info
 from geopdn.cli.messages import complain, say
+from geopdn.cli.merge import merge
 from geopdn.cli.models import models
 from geopdn.cli.prepare import prepare
 from geopdn.cli.saliency import saliency
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _command in (detect, info, saliency, prepare, models, evaluate, bench, train, simulate):
+for _command in (detect, merge, info, saliency, prepare, models, evaluate, bench, train, simulate):
     app.command(no_args_is_help=False)(_command)
 
 
