@@ -75,8 +75,8 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(  # noqa: T201 (a script)
         f"{len(found):,} {options.kind} boxes ({int(found.cut.sum()):,} cut) of {side:,} x {side:,} px -> "
-        f"{len(merged.detections):,} ({merged.n_joined:,} joined) by {options.method} in {seconds:.1f} s, peak {peak:,.0f} MiB "
-        f"({before:,.0f} MiB before)"
+        f"{len(merged.detections):,} ({merged.n_joined:,} joined) by {options.method} in {seconds:.1f} s, "
+        f"peak {peak:,.0f} MiB ({before:,.0f} MiB before)"
     )
 
 

@@ -14,8 +14,8 @@ from geopdn.cli.bench import bench
 from geopdn.cli.detect import detect
 from geopdn.cli.evaluate import evaluate
 from geopdn.cli.info import info
-from geopdn.cli.messages import complain, say
 from geopdn.cli.merge import merge
+from geopdn.cli.messages import complain, say
 from geopdn.cli.models import models
 from geopdn.cli.prepare import prepare
 from geopdn.cli.saliency import saliency

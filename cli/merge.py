@@ -30,7 +30,8 @@ def merge(
     min_score: Annotated[
         str | None,
         typer.Option(
-            metavar="X|CLASS=X,CLASS=Y", help="Lowest score that is kept, of all classes or of some. Default: as it was."
+            metavar="X|CLASS=X,CLASS=Y",
+            help="Lowest score that is kept, of all classes or of some. Default: as it was.",
         ),
     ] = None,
     method: Annotated[
@@ -91,16 +92,18 @@ def parse_scores(text: str) -> float | dict[str, float]:
         ConfigError: it is neither.
     """
     try:
-        if "=" not in text:
-            return _score(text)
-        found = list(_SCORE.finditer(text))
-        if "".join(match[0] for match in found) != text or text.endswith(","):
-            raise ValueError(text)
-        return {match[1].strip(): _score(match[2]) for match in found}
+        return _by_class(text) if "=" in text else _score(text)
     except ValueError as error:
         raise ConfigError(
             f"--min-score {text!r}: expected a number from 0 to 1, or CLASS=NUMBER for some classes, by commas"
         ) from error
+
+
+def _by_class(text: str) -> dict[str, float]:
+    found = list(_SCORE.finditer(text))
+    if "".join(match[0] for match in found) != text or text.endswith(","):
+        raise ValueError(text)
+    return {match[1].strip(): _score(match[2]) for match in found}
 
 
 def _score(text: str) -> float:

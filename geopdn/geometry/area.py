@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from affine import Affine
 
 
-def inside_polygon(
-    polygon: shapely.Geometry, transform: Affine
-) -> Callable[[NDArray[np.float64]], NDArray[np.bool_]]:
+def inside_polygon(polygon: shapely.Geometry, transform: Affine) -> Callable[[NDArray[np.float64]], NDArray[np.bool_]]:
     """A test of level-0 positions `[N, 2]` (column, row): which lie in a polygon in map units."""
     shapely.prepare(polygon)
 

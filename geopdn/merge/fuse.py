@@ -52,7 +52,7 @@ def fuse(found: Detections, reach: Floats, *, iou: float, margin_px: float) -> D
         members = np.flatnonzero(taking_part)
         group = (np.cumsum(standing) - 1)[leader[members]]
         n = int(standing.sum())
-        sums, counts = (np.bincount(group, weights=column[members], minlength=n) for column in (total, count))
+        sums, counts = (_sums(column[members], group, n) for column in (total, count))
         several = np.bincount(group, minlength=n) > 1
         fused = _fused(found, np.flatnonzero(standing), members, group, np.maximum(total, LEAST_WEIGHT)[members])
         window = owners(
@@ -70,6 +70,11 @@ def fuse(found: Detections, reach: Floats, *, iou: float, margin_px: float) -> D
         )
         order = ranking(found)
         found, total, count = found.take(order), sums[order], counts[order]
+
+
+def _sums(values: Floats, group: Index, n: int) -> Floats:
+    """Sums `[n]` of values `[M]` by group."""
+    return np.bincount(group, weights=values, minlength=n).astype(np.float64, copy=False)
 
 
 def _fused(found: Detections, leaders: Index, members: Index, group: Index, weight: Floats) -> Boxes:
@@ -91,10 +96,10 @@ def _fused(found: Detections, leaders: Index, members: Index, group: Index, weig
     turn = np.where(across, turn - np.copysign(np.pi / 2, turn), turn)
     sides = np.where(across[:, None], boxes[:, [3, 2]], boxes[:, 2:4])
     n = len(leaders)
-    whole = np.bincount(group, weights=weight, minlength=n)
+    whole = _sums(weight, group, n)
 
     def mean(values: Floats) -> Floats:
-        return np.asarray(np.bincount(group, weights=weight * values, minlength=n) / whole)
+        return np.asarray(_sums(weight * values, group, n) / whole)
 
     shift = [mean(boxes[:, axis] - lead[:, axis]) for axis in (0, 1)]  # from the leader: positions may be large
     growth = [mean(sides[:, axis] - lead[:, 2 + axis]) for axis in (0, 1)]

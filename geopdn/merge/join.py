@@ -74,7 +74,8 @@ def _batches(chain: Index) -> Iterator[slice]:
     ends = np.append(np.flatnonzero(np.diff(chain)) + 1, len(chain))
     start = 0
     while start < len(chain):
-        stop = int(ends[min(np.searchsorted(ends, start + BLOCK), len(ends) - 1)])
+        last = min(int(np.searchsorted(ends, start + BLOCK)), len(ends) - 1)
+        stop = int(ends[last])
         yield slice(start, stop)
         start = stop
 
@@ -89,17 +90,15 @@ def _joined(members: Detections, group: Index, reach: Floats, *, margin_px: floa
         margin_px: see `merge`.
     """
     points = box.corners(members.boxes).reshape(-1, 2)
-    wholes = box.from_polygons(shapely.multipoints(points, indices=np.repeat(group, 4)))
-    collections = shapely.geometrycollections(box.to_polygons(members.boxes), indices=group)
-    together = shapely.area(shapely.union_all(np.reshape(collections, (-1, 1)), grid_size=GRID_PX, axis=1))
+    wholes = box.from_polygons(np.asarray(shapely.multipoints(points, indices=np.repeat(group, 4)), object))
+    chains = np.asarray(shapely.geometrycollections(box.to_polygons(members.boxes), indices=group), object)
+    together = shapely.area(shapely.union_all(chains[:, None], grid_size=GRID_PX, axis=1))
     best = np.flatnonzero(np.diff(group, prepend=-1))
     owner = owners(wholes, members.level[best], reach, group=group, window=members.window, margin_px=margin_px)
     good = (together >= CHAIN_FILL * overlap.area(wholes)) & (owner != NOBODY)
     best = best[good]
     uncut = np.zeros(len(best), np.bool_)
-    joined = Detections(
-        wholes[good], members.score[best], members.label[best], owner[good], members.level[best], uncut
-    )
+    joined = Detections(wholes[good], members.score[best], members.label[best], owner[good], members.level[best], uncut)
     return joined, good[group]
 
 
@@ -109,7 +108,7 @@ def _chains(pieces: Detections) -> Index:
     Pieces of one class, from different windows, that touch and fill one rectangle are linked, block by block.
     """
     first = np.arange(len(pieces))
-    tolerance = TOUCH_PX * 2.0**pieces.level
+    tolerance: Floats = TOUCH_PX * np.exp2(pieces.level.astype(np.float64))
     limits = bounds_of(pieces.boxes, around=tolerance)
     neighbours = Neighbours(limits)
     start = 0

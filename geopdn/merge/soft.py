@@ -99,10 +99,10 @@ def _settle(score: Floats, left: Mask, *, block: Index, following: Index, links:
         wins = in_block[links.lower] & ((t > s) | ((t == s) & (links.lower < links.upper)))
         beaten[block] = False
         beaten[links.upper[wins]] = True
-        best = ~beaten[block]
+        free: Mask = ~beaten[block]
         for limit, place in bar:
-            best &= (score[block] > limit) | ((score[block] == limit) & (block < place))
-        best = block[best]
+            free &= (score[block] > limit) | ((score[block] == limit) & (block < place))
+        best = block[free]
         if not len(best):
             return
         left[best], settled[best] = False, True

@@ -1,4 +1,4 @@
-"""A run as tables: detections, windows, the run itself and what all windows found, with map polygons and true ground sizes.
+"""A run as tables, with map polygons and true ground sizes: detections, windows, the run itself, raw boxes.
 
 The polygons lie in the scene's own system in float64 and use the edge convention of the pixel grid; exterior rings
 run counter-clockwise in map axes whatever the transform. Without a CRS the map is the pixel grid with

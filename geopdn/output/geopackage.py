@@ -1,4 +1,4 @@
-"""GeoPackage 1.3 with the layers `detections`, `windows`, `run` and `raw`, styled for QGIS, the same bytes every time."""
+"""GeoPackage 1.3 with the layers `detections`, `windows`, `run` and `raw`, styled for QGIS; equal runs, equal bytes."""
 
 from __future__ import annotations
 

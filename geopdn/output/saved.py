@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from pyproj import CRS
 
 from geopdn.detections import Detections, SceneFrame, WindowRecord
@@ -123,7 +124,7 @@ def _rows(path: Path, layer: str, columns: Sequence[str], *, skip: int = 0, limi
     import pyogrio
 
     wanted = None if layer == "run" else list(columns)
-    table = pyogrio.read_dataframe(
+    table: DataFrame = pyogrio.read_dataframe(
         path, layer=layer, columns=wanted, read_geometry=False, skip_features=skip, max_features=limit
     )
     missing = [name for name in columns if name not in table.columns]
@@ -153,10 +154,10 @@ def _raw(path: Path) -> Detections:
     return Detections.concatenate(parts)
 
 
-def _levels(table: DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _levels(table: DataFrame) -> NDArray[np.int64]:
     """Levels of scales, which are powers of two."""
     scale = table["scale"].to_numpy(np.int64)
-    level = np.round(np.log2(np.maximum(scale, 1))).astype(np.int64)
+    level: NDArray[np.int64] = np.round(np.log2(np.maximum(scale, 1))).astype(np.int64)
     if not (scale == np.left_shift(np.int64(1), level)).all():
         raise ValueError("a scale is not a power of two")
     return level
@@ -167,11 +168,12 @@ def _windows(table: DataFrame) -> tuple[WindowRecord, ...]:
     if table["id"].tolist() != list(range(len(table))):
         raise ValueError("layer `windows` is not numbered from 0")
     columns = [table[name].tolist() for name in WINDOW_COLUMNS if name not in (*CORE_COLUMNS, *READ_COLUMNS, "scale")]
-    cores, reads = (table[list(names)].to_numpy(np.int64).tolist() for names in (CORE_COLUMNS, READ_COLUMNS))
+    cores, reads = (table[list(names)].to_numpy(np.int64) for names in (CORE_COLUMNS, READ_COLUMNS))
+    read_windows = np.column_stack([reads, _levels(table)]).tolist()
     return tuple(
-        WindowRecord(index, Window(*read, level), Window(*core), kind, reason, round_, expected, found, status, cause)
-        for (index, kind, reason, round_, expected, found, status, cause), core, read, level in zip(
-            zip(*columns, strict=True), cores, reads, _levels(table).tolist(), strict=True
+        WindowRecord(index, Window(*read), Window(*core), kind, reason, round_, expected, found, status, cause)
+        for (index, kind, reason, round_, expected, found, status, cause), core, read in zip(
+            zip(*columns, strict=True), cores.tolist(), read_windows, strict=True
         )
     )
 

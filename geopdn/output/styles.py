@@ -63,9 +63,7 @@ def windows_qml() -> str:
 def raw_qml() -> str:
     """Hair-thin dotted grey outlines; pieces cut by a window's edge in orange."""
     values = [("0", "raw box"), ("1", "cut by the edge of its window")]
-    symbols = [
-        _symbol(str(n), colour, width_mm=0.1, line="dot", alpha=0.5) for n, colour in enumerate(_RAW_COLOURS)
-    ]
+    symbols = [_symbol(str(n), colour, width_mm=0.1, line="dot", alpha=0.5) for n, colour in enumerate(_RAW_COLOURS)]
     return _document(_renderer("categorizedSymbol", 'to_int("cut")', _categories(values), symbols))
 
 
