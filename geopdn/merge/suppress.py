@@ -38,7 +38,7 @@ def struck_by(found: Detections, strikers: range, *, iou: float, falls_from: int
     striker = np.arange(len(found))
     standing = np.ones(len(found), np.bool_)
     limits = bounds_of(found.boxes, least_side=1.0)  # a box without area still has neighbours
-    neighbours = Neighbours(limits)
+    neighbours = Neighbours(limits[falls_from:])
     start = strikers.start
     while start < strikers.stop:
         block = np.arange(start, min(start + BLOCK, strikers.stop))
@@ -50,8 +50,8 @@ def struck_by(found: Detections, strikers: range, *, iou: float, falls_from: int
         if n < len(block):
             start = int(block[n])
             block = block[:n]
-        upper = block[position]
-        near = (lower > upper) & (lower >= falls_from) & standing[lower] & (found.label[lower] == found.label[upper])
+        upper, lower = block[position], falls_from + lower
+        near = (lower > upper) & standing[lower] & (found.label[lower] == found.label[upper])
         upper, lower = upper[near], lower[near]
         within = lower <= block[-1]
         first = np.flatnonzero(within)
