@@ -31,7 +31,7 @@ def explore(
     Returns:
         As many windows as bring exploration to `SHARE` of all cost, and what is used up after them.
     """
-    kind = coverage.scan_kind()
+    kind = coverage.scan_kind
     n = int((SHARE * spent.ms - explored_ms) / window_cost(coverage.kinds[kind]))
     if n < 1:
         return [], spent

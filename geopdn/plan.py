@@ -83,6 +83,9 @@ class Coverage:
         kinds: kinds of windows.
         cell_px: side of a cell in level-0 pixels.
         size: the scene.
+
+    Attributes:
+        scan_kind: the kind for looking everywhere, by what is expected now.
     """
 
     def __init__(
@@ -100,13 +103,15 @@ class Coverage:
         self.kinds = kinds
         self.cell_px = cell_px
         self.size = size
+        self.scan_kind = scan_kind(kinds, priorities, self.totals())
         self.found = np.zeros_like(rate)
         self.seen = np.zeros(rate.shape[1:], np.bool_)
 
     def copy(self) -> Coverage:
         """A coverage in the same state, to plan on without looking."""
         other = Coverage(self.prior, self.priorities, kinds=self.kinds, cell_px=self.cell_px, size=self.size)
-        other.rate, other.found, other.seen = self.rate, self.found.copy(), self.seen.copy()
+        other.rate, other.scan_kind = self.rate, self.scan_kind
+        other.found, other.seen = self.found.copy(), self.seen.copy()
         return other
 
     def cells(self, core: Window) -> tuple[slice, slice]:
@@ -143,17 +148,19 @@ class Coverage:
         row, col = (boxes[:, 1] // self.cell_px).astype(np.int64), (boxes[:, 0] // self.cell_px).astype(np.int64)
         return np.clip(row, 0, h - 1), np.clip(col, 0, w - 1)
 
-    def scan_kind(self) -> int:
-        """The kind for looking everywhere, see the function of that name."""
-        return scan_kind(self.kinds, self.priorities, self.totals())
-
     def reachable(self) -> float:
         """Expected finds of a full scan."""
-        return float((self.totals() * self.priorities[self.scan_kind()]).sum())
+        return float((self.totals() * self.priorities[self.scan_kind]).sum())
 
-    def covered(self) -> float:
-        """Expected finds of the windows so far."""
-        return float((self.rate * self.found).sum(dtype=np.float64))
+    def left(self, core: Window | None = None) -> float:
+        """Expected finds of a full scan, in a core or everywhere, that no window so far made.
+
+        Cell by cell: where windows of another kind find more than the scan would, that makes up for nothing elsewhere.
+        """
+        rows, cols = (slice(None), slice(None)) if core is None else self.cells(core)
+        scan_finds = self.priorities[self.scan_kind][:, None, None].astype(np.float32)
+        unfound = np.maximum(scan_finds - self.found[:, rows, cols], 0)
+        return float((self.rate[:, rows, cols] * unfound).sum(dtype=np.float64))
 
     def totals(self) -> NDArray[np.float64]:
         """Expected objects by size class `[K]`."""
@@ -163,6 +170,7 @@ class Coverage:
         """Re-weight the prior rates of unseen cells by `exp(log_factor)` `[h, w]`."""
         factor = np.where(self.seen, 1.0, np.exp(log_factor)).astype(np.float32)
         self.rate = self.prior * factor
+        self.scan_kind = scan_kind(self.kinds, self.priorities, self.totals())
 
 
 def recall_estimate(coverage: Coverage, *, n_found: float) -> float:
@@ -170,7 +178,7 @@ def recall_estimate(coverage: Coverage, *, n_found: float) -> float:
 
     Half an object of doubt keeps an empty scene from being declared finished on no evidence.
     """
-    return _recall(n_found, coverage.reachable() - coverage.covered())
+    return _recall(n_found, coverage.left())
 
 
 def _recall(n_found: float, left: float) -> float:
@@ -199,15 +207,14 @@ def plan_windows(
     Returns:
         The windows in the order of their gain per cost, and what is used up after them.
     """
-    reachable, before = coverage.reachable(), coverage.covered()
-    covered = before
+    left, gained = coverage.left(), 0.0
     heap = _candidates(coverage, budget) if only is None else _tiles(coverage, budget, only)
     heapq.heapify(heap)
     planned: list[Planned] = []
     start_ms = spent.ms
     room = _any_fits(coverage, budget, spent)
     while heap and room:
-        if budget.recall is not None and _recall(n_found + covered - before, reachable - covered) >= budget.recall:
+        if budget.recall is not None and _recall(n_found + gained, left) >= budget.recall:
             break
         if until_ms is not None and spent.ms - start_ms >= until_ms:
             break
@@ -225,8 +232,10 @@ def plan_windows(
         after = spend(spent, window, coverage)
         if not after.fits(budget, coverage.size):
             continue
+        left -= coverage.left(window.core)
         coverage.cover(kind_index, window.core)
-        covered += gain
+        left += coverage.left(window.core)
+        gained += gain
         spent = after
         room = _any_fits(coverage, budget, spent)
         planned.append(replace(window, gain=gain))
@@ -308,6 +317,6 @@ def _starts(n_cells: int, side: int) -> NDArray[np.int64]:
 
 def scan_is_cheaper(planned_ms: float, coverage: Coverage) -> bool:
     """Whether most of a full scan's cost would be spent anyway."""
-    kind = coverage.kinds[coverage.scan_kind()]
+    kind = coverage.kinds[coverage.scan_kind]
     n = math.ceil(coverage.size.height / kind.core) * math.ceil(coverage.size.width / kind.core)
     return planned_ms > SCAN_INSTEAD * n * window_cost(kind)

@@ -31,7 +31,7 @@ def audit(search: Search, coverage: Coverage, scene_map: SceneMap, *, n: int, in
         interval. Objects in covered places that the network did not see are not part of it.
     """
     unseen = ~coverage.seen & scene_map.valid
-    kind = coverage.scan_kind()
+    kind = coverage.scan_kind
     units = [item for item in scan(coverage.kinds, kind, size=coverage.size) if unseen[coverage.cells(item.core)].any()]
     strata = draw_units(np.array([coverage.gain(kind, item.core) for item in units]), n, rng=_rng(search))
     drawn = [units[i] for stratum in strata for i in stratum.drawn]

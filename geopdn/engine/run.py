@@ -104,7 +104,8 @@ def run_stage(
     """
     source = stage.source
     min_score = stage.min_score if options.min_score is None else options.min_score
-    search = Search(stage, options, torch.device(options.device), min_score, report)
+    keep_score = min_score if options.keep_score is None else options.keep_score
+    search = Search(stage, options, torch.device(options.device), min_score, keep_score, report)
     estimate: float | None = 1.0
     scene_map: SceneMap | None = None
     coverage: Coverage | None = None
@@ -120,7 +121,7 @@ def run_stage(
         elif options.audit:
             audited = nothing_left()
     merged = merge(Detections.concatenate(search.found), cores=core_array(search.records), size=source.size)
-    detections = merged.detections.take(merged.detections.score >= min_score)
+    detections = merged.detections.take(merged.detections.score >= keep_score)
     if inside is not None:
         detections = detections.take(inside(detections.boxes[:, :2]))
     records = _with_counts(search.records, detections)
@@ -223,6 +224,7 @@ def _config_hash(stage: Stage, options: DetectOptions, min_score: float) -> str:
         **stage.names,
         "budget": asdict(options.budget),
         "min_score": min_score,
+        "keep_score": options.keep_score,
         "drive": options.drive,
         "audit": options.audit,
         "explore": options.explore,

@@ -97,7 +97,7 @@ def score(
         "iou": config.match_iou,
     }
     for name, budget in (("full", Budget(full=True)), ("default", Budget(recall=DEFAULT_RECALL))):
-        checked = check(model, config, chosen, DetectOptions(budget=budget, min_score=LOW_SCORE))
+        checked = check(model, config, chosen, DetectOptions(budget=budget, keep_score=LOW_SCORE))
         curve = average_precision([c.matches for c in checked])
         best, _ = best_f1(curve)
         pixels = sum(c.result.facts["pixels_read"] for c in checked)
