@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from geopdn.budget import Budget, Spending, window_cost
-from geopdn.plan import Coverage, Planned, scan, spend
+from geopdn.coverage import Coverage, Planned, scan
+from geopdn.plan import spend
 
 SHARE = 0.04  # of the nominal cost of a search
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from geopdn.budget import Budget, Spending, parse_budget, pixels_read, window_cost
 from geopdn.config import WindowKind
+from geopdn.coverage import Coverage, scan, scan_kind
 from geopdn.errors import ConfigError
 from geopdn.geometry.window import Size, Window
-from geopdn.plan import Coverage, plan_windows, recall_estimate, scan, scan_kind
+from geopdn.plan import plan_windows, recall_estimate
 
 KINDS = (
     WindowKind(extent=512, level=0, halo=32),

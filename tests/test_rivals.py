@@ -7,9 +7,10 @@ import pytest
 from test_plan import KINDS, SIZE, coverage_of, expected_finds
 
 from geopdn.budget import Budget, Spending, pixels_read
+from geopdn.coverage import scan
 from geopdn.errors import ConfigError
 from geopdn.explore import SHARE, explore
-from geopdn.plan import plan_windows, scan
+from geopdn.plan import plan_windows
 from geopdn.rivals import RULES, choose
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopdn.audit import draw_units, estimate_missed
+from geopdn.coverage import Coverage, scan
 from geopdn.engine.drive import Search
 from geopdn.engine.options import Inside
 from geopdn.engine.overview_pass import SceneMap
-from geopdn.plan import Coverage, scan
 
 SEED = 20
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from geopdn.budget import Spending, window_cost
+from geopdn.coverage import Coverage, Planned, scan
 from geopdn.detections import Detections, Reason, WindowRecord
 from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap
@@ -20,18 +21,11 @@ from geopdn.errors import SceneReadError
 from geopdn.evidence import log_evidence
 from geopdn.explore import explore
 from geopdn.merge import core_array, merge
-from geopdn.plan import (
-    Coverage,
-    Planned,
-    plan_windows,
-    recall_estimate,
-    scan,
-    scan_is_cheaper,
-)
+from geopdn.plan import plan_windows, recall_estimate, scan_is_cheaper
 from geopdn.rivals import choose
 
-ROUNDS = 4  # that the plan of the start is divided into
-MAX_ROUNDS = 12  # the last one is planned to the end
+ROUNDS = 12  # that the plan of the start is divided into
+MAX_ROUNDS = 36  # the last one is planned to the end
 LEAST_A_ROUND = 4  # windows of the first kind's cost
 RAW_SCORE = 0.05
 SEED = 4

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from geopdn import __version__
 from geopdn.budget import Budget, pixels_read
+from geopdn.coverage import Coverage, Planned
 from geopdn.detections import Detections, RunResult, WindowRecord
 from geopdn.engine.audit import audit, nothing_left
 from geopdn.engine.drive import Search, drive
@@ -24,7 +25,6 @@ from geopdn.geometry.window import Size, Window
 from geopdn.merge import core_array, merge
 from geopdn.model.patchdrivenet import DENSE_SIDE
 from geopdn.model.weights import LoadedModel
-from geopdn.plan import Coverage, Planned
 from geopdn.scene import PixelSource, Radiometry, resolve_stretch
 from geopdn.scene.frame import frame_of
 
