@@ -1,7 +1,7 @@
 """`geopdn train`: from georeferenced scenes and vector labels to weights."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,11 +43,16 @@ def train(
         path, output=folder, resume=resume, steps=steps, all_places=all_places, progress=sys.stderr.isatty(), say=say
     )
     typer.echo(f"Wrote {done.weights} and {done.curve}.")
+    show_scores(done.scores)
+
+
+def show_scores(found: dict[str, Any]) -> None:
+    """The scores of a header, a line each."""
     for name in ("full", "default"):
-        scores = done.scores.get(name)
+        scores = found.get(name)
         if scores:
             values = ", ".join(f"{key} {value}" for key, value in scores.items() if value is not None)
-            what = f"{done.scores['split']} places, {'full scan' if name == 'full' else 'default budget'}"
+            what = f"{found['split']} places, {'full scan' if name == 'full' else 'default budget'}"
             typer.echo(f"{what.capitalize()}: {values}.")
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from geopdn import __version__
 from geopdn.budget import Budget, pixels_read
+from geopdn.coverage import Coverage, Planned
 from geopdn.detections import OVERVIEW_KIND, Detections, RunResult, WindowRecord
 from geopdn.engine.audit import audit, nothing_left
 from geopdn.engine.drive import RAW_SCORE, Search, drive
@@ -24,7 +25,6 @@ from geopdn.geometry.window import Size, Window
 from geopdn.merge import MergeRule, decide
 from geopdn.model.patchdrivenet import DENSE_SIDE
 from geopdn.model.weights import LoadedModel
-from geopdn.plan import Coverage, Planned
 from geopdn.scene import PixelSource, Radiometry, resolve_stretch
 from geopdn.scene.frame import frame_of
 
@@ -104,7 +104,8 @@ def run_stage(
     """
     source = stage.source
     min_score = stage.min_score if options.min_score is None else options.min_score
-    search = Search(stage, options, torch.device(options.device), min_score, report)
+    keep_score = min_score if options.keep_score is None else options.keep_score
+    search = Search(stage, options, torch.device(options.device), min_score, keep_score, report)
     estimate: float | None = 1.0
     scene_map: SceneMap | None = None
     coverage: Coverage | None = None
@@ -119,7 +120,7 @@ def run_stage(
             audited = audit(search, coverage, scene_map, n=options.audit, inside=inside)
         elif options.audit:
             audited = nothing_left()
-    raw, rule = Detections.concatenate(search.found), MergeRule((min_score,) * len(stage.classes))
+    raw, rule = Detections.concatenate(search.found), MergeRule((keep_score,) * len(stage.classes))
     decision = decide(raw, search.records, size=source.size, rule=rule, inside=inside)
     records = list(decision.windows)
     failures = sum(record.status == "failed" for record in records)
@@ -135,7 +136,7 @@ def run_stage(
         "config_hash": _config_hash(stage, options, min_score),
         "path": path,
         "min_score": min_score,
-        "raw_score": min(RAW_SCORE, min_score),
+        "raw_score": min(RAW_SCORE, min_score, keep_score),
         "merge": rule.to_dict(stage.classes),
         "aoi": None if inside is None else "unknown",
         "pixel_size_m": stage.pixel_size_m,
@@ -220,6 +221,7 @@ def _config_hash(stage: Stage, options: DetectOptions, min_score: float) -> str:
         **stage.names,
         "budget": asdict(options.budget),
         "min_score": min_score,
+        "keep_score": options.keep_score,
         "drive": options.drive,
         "audit": options.audit,
         "explore": options.explore,
