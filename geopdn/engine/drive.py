@@ -27,7 +27,7 @@ from geopdn.rivals import choose
 ROUNDS = 12  # that the plan of the start is divided into
 MAX_ROUNDS = 36  # the last one is planned to the end
 LEAST_A_ROUND = 4  # windows of the first kind's cost
-RAW_SCORE = 0.05
+RAW_SCORE = 0.02  # lowest that is kept for merging again
 SEED = 4
 
 
@@ -75,6 +75,7 @@ class Search:
             source=self.stage.source,
             scaling=self.stage.scaling,
             finder=self.stage.finder,
+            curves=None if self.stage.net is None else self.stage.net.score_curves,
             grid=grid,
             grid_px=0 if self.stage.net is None else self.stage.net.grid_px,
             edge_px=self.stage.edge_px,

@@ -19,6 +19,7 @@ from geopdn.model.controller import DriveState, modulation, patch_statistics
 from geopdn.model.fusion import sample_grid
 from geopdn.model.head import Decoded
 from geopdn.model.patchdrivenet import PatchDriveNet
+from geopdn.model.scores import ScoreCurves
 from geopdn.scene import PixelSource
 
 FUSION_BLOCK = 16  # cells of the global grid; tokens of windows that touch a block are fused into it
@@ -52,6 +53,7 @@ def inspect_windows(
     source: PixelSource,
     scaling: ValueScaling,
     finder: Finder,
+    curves: ScoreCurves | None,
     grid: Tensor | None,
     grid_px: int,
     edge_px: float,
@@ -66,17 +68,19 @@ def inspect_windows(
         source: the scene.
         scaling: of its values.
         finder: looks at the windows.
+        curves: make probabilities of its scores; None where they stay as they are.
         grid: global grid `[G, h, w]` that conditions the head, None on the dense path and for other detectors.
         grid_px: side of its cells in level-0 pixels.
         edge_px: see `is_cut`.
         device: where the network runs.
-        min_score: lowest score that is decoded.
+        min_score: lowest score that is kept.
         done: called for every window that is finished.
 
     Returns:
         One record a window, by index: the result does not depend on the order of reading.
     """
     seen: list[Seen] = []
+    least = min_score if curves is None else curves.least_raw(min_score)
     for batch in batches_in_file_order(source, scaling, planned):
         good = [item for item in batch if item.values is not None]
         for item in batch:
@@ -89,7 +93,10 @@ def inspect_windows(
         values = torch.from_numpy(np.stack([item.values for item in good if item.values is not None]))
         values = values.to(device, memory_format=torch.channels_last)
         context = None if grid is None else _context(grid, good, grid_px)
-        features, found = finder.find(values, context, min_score=min_score)
+        features, found = finder.find(values, context, min_score=least)
+        if curves is not None:
+            levels = torch.tensor([item.planned.window.level for item in good], device=device)
+            found = curves.rescored(found, levels, min_score=min_score)
         for i, (item, part) in enumerate(zip(good, _split(found, good, source.size, edge_px=edge_px), strict=True)):
             tokens, pooled = (None, None) if features is None else (features.tokens[i], features.pooled[i])
             seen.append(Seen(item.index, "read", "", tokens, pooled, part))

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from geopdn.detections import Detections
 from geopdn.errors import ConfigError
-from geopdn.evaluate.bench import LOW_SCORE, Tally
+from geopdn.evaluate.bench import Tally
 from geopdn.evaluate.matching import match
 from geopdn.geometry import boxes as box
 from geopdn.scene import Radiometry, Scene, resolve_stretch
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from geopdn.scene import Stretch
 
 MULTIPLE = 32  # of the network's input sides
+
+
+LOWEST = 0.05  # of the head's scores, which SAHI takes as they are
 
 
 def sahi_tally(
@@ -142,7 +145,7 @@ def _wrapped(model: LoadedModel, *, kind: int, stretch: Stretch) -> Any:
             if level:
                 stretched = F.avg_pool2d(stretched, 1 << level)
             with torch.inference_mode():
-                _, found = net.find(stretched.contiguous(memory_format=torch.channels_last), None, min_score=LOW_SCORE)
+                _, found = net.find(stretched.contiguous(memory_format=torch.channels_last), None, min_score=LOWEST)
             self._original_predictions = found
 
         def _create_object_prediction_list_from_original_predictions(
@@ -167,7 +170,7 @@ def _wrapped(model: LoadedModel, *, kind: int, stretch: Stretch) -> Any:
                 ]
             ]
 
-    return Rival(model=net, confidence_threshold=LOW_SCORE, device="cpu")
+    return Rival(model=net, confidence_threshold=LOWEST, device="cpu")
 
 
 def _detections(answer: Any) -> Detections:

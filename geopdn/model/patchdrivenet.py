@@ -16,6 +16,7 @@ from geopdn.model.controller import DriveAdvice, PatchDriveController, modulatio
 from geopdn.model.fusion import Fusion, TemporalFusion, sample_grid
 from geopdn.model.head import Decoded, DetectionHead, HeadMaps, decode
 from geopdn.model.saliency import PatchPriorities, Saliency, SaliencyHead
+from geopdn.model.scores import ScoreCurves
 from geopdn.model.select import Selected, select_windows
 from geopdn.model.streams import (
     GlobalFeatures,
@@ -94,6 +95,7 @@ class PatchDriveNet(nn.Module):
         self.fusion = Fusion(grid=config.grid, dim=config.dim, heads=config.heads)
         self.temporal = TemporalFusion(grid=config.grid, dim=config.dim, heads=config.heads)
         self.head = DetectionHead(config.neck, n_classes=len(config.classes), context=config.grid)
+        self.score_curves = ScoreCurves(1 + max(kind.level for kind in config.kinds))
 
     @property
     def cell_px(self) -> int:
@@ -121,13 +123,19 @@ class PatchDriveNet(nn.Module):
         return features, self.head(features.head, context)
 
     def find(self, windows: Tensor, context: Tensor | None, *, min_score: float) -> tuple[PatchFeatures, Decoded]:
-        """`inspect` and `detect` in one: what the engine asks of a batch of windows."""
+        """`inspect` and `detect` in one: what the engine asks of a batch of windows; scores are the head's own."""
         features, maps = self.inspect(windows, context)
         return features, self.detect(maps, min_score=min_score)
 
     def detect(self, maps: HeadMaps, *, min_score: float) -> Decoded:
-        """Raw maps -> detections in tensor pixels of their windows."""
+        """Raw maps -> detections in tensor pixels of their windows, with the head's own scores."""
         return decode(maps, stride=self.head_stride, has_heading=self.config.has_heading, min_score=min_score)
+
+    def detect_at(self, maps: HeadMaps, level: int, *, min_score: float) -> Decoded:
+        """`detect` for windows read at a level, with calibrated scores."""
+        found = self.detect(maps, min_score=self.score_curves.least_raw(min_score))
+        levels = torch.full((len(maps.logits),), level, device=maps.logits.device)
+        return self.score_curves.rescored(found, levels, min_score=min_score)
 
     def token_places(self, row: Tensor, col: Tensor, extent: Tensor) -> Tensor:
         """Places `[n, 16, 3]` of the 4x4 tokens of windows at level-0 pixels, for `Fusion` (cells, log2 extent)."""
@@ -162,7 +170,7 @@ class PatchDriveNet(nn.Module):
         step = 1 << self.config.kinds[0].level
         padded = F.pad(x, (0, -w % (32 * step), 0, -h % (32 * step)))
         _, maps = self.inspect(F.avg_pool2d(padded, step), None)
-        found = self.detect(maps, min_score=min_score)
+        found = self.detect_at(maps, self.config.kinds[0].level, min_score=min_score)
         boxes = found.boxes * found.boxes.new_tensor([step, step, step, step, 1])
         inside = (boxes[:, 0] < w) & (boxes[:, 1] < h)
         window = torch.zeros(1, 3, dtype=torch.long, device=x.device)
@@ -196,7 +204,8 @@ class PatchDriveNet(nn.Module):
             for i, item in enumerate(chosen):
                 window = _crop(x, item, self.config.kinds[item.kind])
                 patch, maps = self.inspect(window, context[i : i + 1])
-                boxes, score, label = self._keep_core(self.detect(maps, min_score=min_score), item, h, w)
+                level = self.config.kinds[item.kind].level
+                boxes, score, label = self._keep_core(self.detect_at(maps, level, min_score=min_score), item, h, w)
                 parts.append((boxes, score, label))
                 pooled.append(patch.pooled)
                 tokens.append(patch.tokens)

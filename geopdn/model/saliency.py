@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from geopdn.model.curves import bent
+
 
 @dataclass(frozen=True, slots=True)
 class Saliency:
@@ -24,22 +26,6 @@ class Saliency:
 
 
 KNOTS = tuple(math.log(10.0) * decade for decade in range(-7, 2))  # natural logarithms of rates
-
-
-def calibrated(logs: Tensor, values: Tensor) -> Tensor:
-    """Log rates through a piecewise linear curve for each size class, straight on beyond the first and last knot.
-
-    Args:
-        logs: `[..., K, n]` or `[K, n]` natural logarithms of rates.
-        values: `[K, len(KNOTS)]` what is added to the log rate at each knot.
-    """
-    knots = torch.tensor(KNOTS, dtype=logs.dtype, device=logs.device)
-    place = ((logs - knots[0]) / (knots[1] - knots[0])).clamp(0, len(KNOTS) - 1)
-    left = place.floor().clamp(max=len(KNOTS) - 2)
-    share, left = place - left, left.long()
-    table = values.to(logs.dtype).expand(*logs.shape[:-2], *values.shape)
-    low, high = torch.gather(table, -1, left), torch.gather(table, -1, left + 1)
-    return logs + low + share * (high - low)
 
 
 class SaliencyHead(nn.Module):
@@ -63,7 +49,8 @@ class SaliencyHead(nn.Module):
     def forward(self, cells: Tensor) -> Saliency:
         """Features `[B, D, h, w]` -> `Saliency` (float32)."""
         raw = self.conv(cells).float()
-        logs = calibrated(raw[:, :-1].clamp(-16.0, 4.0).flatten(2), self.calibration).view_as(raw[:, :-1])
+        raw_logs = raw[:, :-1].clamp(-16.0, 4.0)
+        logs = bent(raw_logs.flatten(2), self.calibration, KNOTS).view_as(raw_logs)
         return Saliency(rate=logs.exp(), dispersion=raw[:, -1:].clamp(-6.0, 6.0).exp())
 
 

@@ -18,7 +18,7 @@ from geopdn.errors import CheckpointError
 if TYPE_CHECKING:
     from geopdn.model.patchdrivenet import PatchDriveNet
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEADER_KEY = "geopdn"
 MAX_HEADER_BYTES = 4_000_000
 

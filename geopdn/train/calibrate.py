@@ -1,43 +1,85 @@
-"""After the optimisation, on held-out places: priorities and saliency become what they claim to be."""
+"""After the optimisation, on held-out places: scores, priorities and saliency become what they claim to be."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from geopdn.budget import Budget
 from geopdn.config import TrainConfig
 from geopdn.engine import DetectOptions, saliency_rates
-from geopdn.model.saliency import KNOTS, calibrated
+from geopdn.model.saliency import KNOTS
+from geopdn.model.scores import EPSILON, SCORE_KNOTS
 from geopdn.model.targets import cell_counts, size_classes
 from geopdn.model.weights import LoadedModel
-from geopdn.train.check import check, opened
+from geopdn.train.check import Checked, check, opened
+from geopdn.train.curves import fit_probabilities, fit_rates
 from geopdn.train.places import LabelledScene
 
-FOUND_SCORE = 0.25
-SMOOTHNESS = 0.5  # in objects, for each squared bend of the curve's log values
-SHRINKAGE = 0.05
+LOW_RAW = 0.03  # of the head's scores
 
 
-def fit_priorities(model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene]) -> None:
+def scan_by_kind(model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene]) -> list[list[Checked]]:
+    """Full scans with windows of each kind, with the head's own scores: the curves of the model are reset."""
+    model.net.score_curves.calibration.zero_()
+    return [
+        check(model, config, scenes, DetectOptions(budget=Budget(full=True), keep_score=LOW_RAW, scan_with=k))
+        for k in range(len(config.model.kinds))
+    ]
+
+
+def fit_scores(model: LoadedModel, scans: Sequence[Sequence[Checked]]) -> list[list[Checked]]:
+    """Fit the curve of each level on what windows of that level found, right and wrong.
+
+    Args:
+        model: its curves are replaced.
+        scans: as of `scan_by_kind`.
+
+    Returns:
+        The scans with probabilities as scores.
+    """
+    curves, kinds = model.net.score_curves, model.net.config.kinds
+    for level in sorted({kind.level for kind in kinds}):
+        matches = [c.matches for k, scan in enumerate(scans) if kinds[k].level == level for c in scan]
+        score = torch.from_numpy(np.concatenate([m.score[~m.absorbed] for m in matches]))
+        right = torch.from_numpy(np.concatenate([m.truth[~m.absorbed] >= 0 for m in matches]))
+        curves.calibration[level] = fit_probabilities(torch.logit(score, EPSILON), right, SCORE_KNOTS)
+    rescored = []
+    for kind, scan in zip(kinds, scans, strict=True):
+        again = []
+        for item in scan:
+            score = torch.from_numpy(item.matches.score)
+            probability = curves(score, torch.full_like(score, kind.level)).numpy()
+            again.append(replace(item, matches=replace(item.matches, score=probability)))
+        rescored.append(again)
+    return rescored
+
+
+def fit_priorities(model: LoadedModel, scans: Sequence[Sequence[Checked]], *, threshold: float) -> None:
     """Replace the priorities by what windows of each kind find of each size class, when they look everywhere.
 
     Counts are shrunk towards the kind's mean over the size classes, by two objects' worth.
+
+    Args:
+        model: its priorities are replaced.
+        scans: one a kind, as of `fit_scores`.
+        threshold: lowest score that counts as found.
     """
-    kinds, edges = config.model.kinds, config.model.size_edges_px
+    kinds, edges = model.net.config.kinds, model.net.config.size_edges_px
     found = np.zeros((len(kinds), len(edges) + 1))
     there = np.zeros_like(found)
-    for k in range(len(kinds)):
-        options = DetectOptions(budget=Budget(full=True), min_score=FOUND_SCORE, scan_with=k)
-        for item in check(model, config, scenes, options):
+    for k, scan in enumerate(scans):
+        for item in scan:
             counted = ~item.truth.ignore
             size = size_classes(item.truth.boxes, edges)
+            by = item.matches.found_by
+            seen = (by >= 0) & (np.append(item.matches.score, 0.0)[by] >= threshold)
             np.add.at(there[k], size[counted], 1)
-            np.add.at(found[k], size[counted & (item.matches.found_by >= 0)], 1)
+            np.add.at(found[k], size[counted & seen], 1)
     mean = (found.sum(1, keepdims=True) + 0.5) / (there.sum(1, keepdims=True) + 1)
     share = np.clip((found + 2 * mean) / (there + 2), 0.001, 0.999)
     model.net.patch_priorities.theta.data = torch.from_numpy(np.log(share / (1 - share))).float()
@@ -62,36 +104,7 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
             logs[k].append(np.log(rate[k][valid] + 1e-9))
             counts[k].append(true[k][valid])
     curves = [
-        fit_curve(torch.from_numpy(np.concatenate(x)), torch.from_numpy(np.concatenate(n)))
+        fit_rates(torch.from_numpy(np.concatenate(x)), torch.from_numpy(np.concatenate(n)), KNOTS)
         for x, n in zip(logs, counts, strict=True)
     ]
     net.saliency_head.calibration.copy_(torch.stack(curves))
-
-
-def fit_curve(logs: Tensor, counts: Tensor) -> Tensor:
-    """The calibration curve of one size class: Poisson likelihood, smooth, shrunk a little towards no change.
-
-    Args:
-        logs: `[n]` log rates of cells.
-        counts: `[n]` objects in them.
-
-    Returns:
-        `[len(KNOTS)]` values, see `geopdn.model.saliency.calibrated`; the curve never falls.
-    """
-    step = KNOTS[1] - KNOTS[0]
-    logs, counts = logs.double()[None], counts.double()[None]
-    free = torch.zeros(len(KNOTS), dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([free], max_iter=200, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        log_rate = calibrated(logs, free[None])
-        bends = free[2:] - 2 * free[1:-1] + free[:-2]
-        falls = torch.relu(-(free[1:] - free[:-1]) - 0.9 * step)
-        total = (log_rate.exp() - counts * log_rate).sum()
-        total = total + SMOOTHNESS * bends.square().sum() + SHRINKAGE * free.square().sum() + 1e3 * falls.square().sum()
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
-
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return free.detach().float()

@@ -20,12 +20,12 @@ from geopdn.evaluate.precision import average_precision, best_f1, f1_at
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.storage import pack, unpack
 from geopdn.model.weights import LoadedModel, WeightsHeader, save_weights
-from geopdn.train.calibrate import fit_priorities, fit_saliency
+from geopdn.train.calibrate import fit_priorities, fit_saliency, fit_scores, scan_by_kind
 from geopdn.train.check import check, side
 from geopdn.train.costs import measure_costs
 from geopdn.train.places import LabelledScene, Split
 
-LOW_SCORE = 0.05
+LOW_SCORE = 0.005
 DEFAULT_RECALL = 0.98
 
 
@@ -123,13 +123,14 @@ def complete(
     header = replace(header, model=net.config)
     model = LoadedModel(net, header, digest="training")
     held_out = side(scenes, "calibration") or side(scenes, "train")
-    fit_priorities(model, config, held_out)
+    scans = fit_scores(model, scan_by_kind(model, config, held_out))
+    best = max((average_precision([c.matches for c in scan]) for scan in scans), key=lambda curve: curve.ap or 0.0)
+    threshold = plateau_threshold(best.score, best.precision, best.recall)
+    fit_priorities(model, scans, threshold=threshold)
     fit_saliency(model, config, held_out)
+    say(f"curves of scores {np.round(net.score_curves.calibration.numpy(), 3).tolist()}")
     say(f"priorities {np.round(net.patch_priorities().detach().numpy(), 3).tolist()}")
     say(f"saliency calibration {np.round(net.saliency_head.calibration.numpy(), 3).tolist()}")
-    full = DetectOptions(budget=Budget(full=True), min_score=LOW_SCORE)
-    curve = average_precision([c.matches for c in check(model, config, held_out, full)])
-    threshold = plateau_threshold(curve.score, curve.precision, curve.recall)
     header = replace(header, min_score=threshold)
     header = replace(header, scores=score(LoadedModel(net, header, "training"), config, scenes, say=say))
     save_weights(net, header, path)

@@ -10,9 +10,11 @@ import torch
 from test_samples import config_for, write_scene
 
 from geopdn.errors import ConfigError
-from geopdn.model.saliency import KNOTS, calibrated
+from geopdn.model.curves import bent
+from geopdn.model.saliency import KNOTS
+from geopdn.model.scores import SCORE_KNOTS
 from geopdn.model.weights import load_weights
-from geopdn.train.calibrate import fit_curve
+from geopdn.train.curves import fit_probabilities, fit_rates
 from geopdn.train.finish import calibrate_again
 from geopdn.train.fit import train
 from geopdn.train.places import find_scenes
@@ -20,22 +22,22 @@ from geopdn.train.places import find_scenes
 
 def test_no_change_leaves_log_rates_as_they_are():
     logs = torch.linspace(-20, 6, 50)[None]
-    torch.testing.assert_close(calibrated(logs, torch.zeros(1, len(KNOTS))), logs)
+    torch.testing.assert_close(bent(logs, torch.zeros(1, len(KNOTS)), KNOTS), logs)
 
 
 def test_the_curve_is_linear_between_knots_and_constant_beyond():
     values = torch.arange(float(len(KNOTS)))[None]
     middle = (KNOTS[2] + KNOTS[3]) / 2
     logs = torch.tensor([[KNOTS[0] - 3, KNOTS[0], KNOTS[2], middle, KNOTS[-1] + 5]], dtype=torch.float64)
-    added = (calibrated(logs, values.double()) - logs)[0]
+    added = (bent(logs, values.double(), KNOTS) - logs)[0]
     torch.testing.assert_close(added, torch.tensor([0, 0, 2, 2.5, len(KNOTS) - 1.0], dtype=torch.float64))
 
 
 def test_a_tail_that_is_too_high_and_peaks_that_are_too_low_are_both_mended():
     claimed = np.concatenate([np.full(200_000, 1e-4), np.full(2_000, 1e-2), np.full(300, 0.3)])
     truth = np.concatenate([np.full(200_000, 2e-5), np.full(2_000, 1e-2), np.full(300, 0.6)])
-    curve = fit_curve(torch.from_numpy(np.log(claimed)), torch.from_numpy(truth))
-    fitted = calibrated(torch.from_numpy(np.log(claimed))[None], curve[None].double()).exp()[0].numpy()
+    curve = fit_rates(torch.from_numpy(np.log(claimed)), torch.from_numpy(truth), KNOTS)
+    fitted = bent(torch.from_numpy(np.log(claimed))[None], curve[None].double(), KNOTS).exp()[0].numpy()
     for rate in np.unique(claimed):
         part = claimed == rate
         assert fitted[part].sum() == pytest.approx(truth[part].sum(), rel=0.35), rate
@@ -45,10 +47,22 @@ def test_a_tail_that_is_too_high_and_peaks_that_are_too_low_are_both_mended():
 def test_the_curve_never_falls():
     rng = np.random.default_rng(1)
     claimed = np.exp(rng.uniform(KNOTS[0], 0, 4000))
-    curve = fit_curve(torch.from_numpy(np.log(claimed)), torch.from_numpy(rng.poisson(0.02, 4000)))
+    curve = fit_rates(torch.from_numpy(np.log(claimed)), torch.from_numpy(rng.poisson(0.02, 4000)), KNOTS)
     steps = np.linspace(KNOTS[0], KNOTS[-1], 100)
-    out = calibrated(torch.from_numpy(steps)[None], curve[None].double())[0].numpy()
+    out = bent(torch.from_numpy(steps)[None], curve[None].double(), KNOTS)[0].numpy()
     assert (np.diff(out) > -1e-3).all()
+
+
+def test_scores_become_probabilities_at_the_low_end_too():
+    rng = np.random.default_rng(2)
+    logits = np.concatenate([np.full(5000, -2.5), np.full(500, 0.0), np.full(500, 2.0)])
+    truth = np.concatenate([np.full(5000, 0.004), np.full(500, 0.3), np.full(500, 0.97)])
+    right = rng.uniform(size=len(truth)) < truth
+    curve = fit_probabilities(torch.from_numpy(logits), torch.from_numpy(right), SCORE_KNOTS)
+    fitted = torch.sigmoid(bent(torch.from_numpy(logits)[None], curve[None], SCORE_KNOTS))[0].numpy()
+    for logit in (-2.5, 0.0, 2.0):
+        part = logits == logit
+        assert fitted[part].sum() == pytest.approx(right[part].sum(), rel=0.25, abs=3), logit
 
 
 @pytest.mark.slow
