@@ -27,7 +27,6 @@ from geopdn.rivals import choose
 ROUNDS = 12  # that the plan of the start is divided into
 MAX_ROUNDS = 36  # the last one is planned to the end
 LEAST_A_ROUND = 4  # windows of the first kind's cost
-RAW_SCORE = 0.02  # lowest that is kept for merging again
 SEED = 4
 
 
@@ -59,6 +58,11 @@ class Search:
     total: int = 0
     n_found: int = 0
 
+    @property
+    def raw_score(self) -> float:
+        """Lowest score that is kept for merging again."""
+        return min(self.stage.raw_score, self.min_score, self.keep_score)
+
     def look(self, windows: Sequence[Planned], *, reason: Reason, round_: int, grid: torch.Tensor | None) -> list[Seen]:
         """Inspect windows and record them."""
         start = done = len(self.records)
@@ -80,7 +84,7 @@ class Search:
             grid_px=0 if self.stage.net is None else self.stage.net.grid_px,
             edge_px=self.stage.edge_px,
             device=self.device,
-            min_score=min(RAW_SCORE, self.min_score, self.keep_score),
+            min_score=self.raw_score,
             done=finished,
         )
         for item, s in zip(windows, seen, strict=True):

@@ -33,6 +33,7 @@ from geopdn.scene import Pixels, PixelSource, Radiometry, Stretch, resolve_stret
 
 BLANK_CELL_PX = 32
 CELL_PX = (8, 256)
+RAW_SCORE = 0.05  # lowest of a detector that is kept for merging again
 EDGE_PX = 2.0  # detectors that keep their boxes inside the tile end them about here
 
 
@@ -156,6 +157,7 @@ def _stage(finder: _Finder, source: PixelSource, *, own: Stage | None) -> Stage:
         classes=spec.classes,
         has_heading=spec.oriented,
         min_score=spec.min_score,
+        raw_score=RAW_SCORE,
         pixel_size_m=spec.pixel_size_m,
         stretch=stretch.to_dict(),
         edge_px=EDGE_PX,

@@ -17,7 +17,7 @@ from geopdn.budget import Budget, pixels_read
 from geopdn.coverage import Coverage, Planned
 from geopdn.detections import OVERVIEW_KIND, Detections, RunResult, WindowRecord
 from geopdn.engine.audit import audit, nothing_left
-from geopdn.engine.drive import RAW_SCORE, Search, drive
+from geopdn.engine.drive import Search, drive
 from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap, look_at_overview
 from geopdn.engine.stage import Stage, TileProgress
@@ -27,6 +27,8 @@ from geopdn.model.patchdrivenet import DENSE_SIDE
 from geopdn.model.weights import LoadedModel
 from geopdn.scene import PixelSource, Radiometry, resolve_stretch
 from geopdn.scene.frame import frame_of
+
+RAW_PROBABILITY = 0.001  # lowest that is kept for merging again
 
 
 def detect(
@@ -83,6 +85,7 @@ def own_stage(source: PixelSource, model: LoadedModel, *, device: torch.device, 
         classes=tuple(net.config.classes),
         has_heading=net.config.has_heading,
         min_score=model.header.min_score,
+        raw_score=RAW_PROBABILITY,
         pixel_size_m=net.config.pixel_size_m,
         stretch=stretch.to_dict(),
         names={"model": model.header.name, "model_digest": model.digest},
@@ -136,7 +139,7 @@ def run_stage(
         "config_hash": _config_hash(stage, options, min_score),
         "path": path,
         "min_score": min_score,
-        "raw_score": min(RAW_SCORE, min_score, keep_score),
+        "raw_score": search.raw_score,
         "merge": rule.to_dict(stage.classes),
         "aoi": None if inside is None else "unknown",
         "pixel_size_m": stage.pixel_size_m,

@@ -50,6 +50,7 @@ class Stage:
         classes: what it finds.
         has_heading: whether its boxes are oriented.
         min_score: lowest score of a result, unless the options say another.
+        raw_score: lowest score that is kept for merging again.
         pixel_size_m: that it was trained at.
         stretch: facts of the scaling, as of `Stretch.to_dict`.
         names: facts that name the model and the detector, with digests and settings.
@@ -67,6 +68,7 @@ class Stage:
     classes: tuple[str, ...]
     has_heading: bool
     min_score: float
+    raw_score: float
     pixel_size_m: float
     stretch: dict[str, Any]
     names: dict[str, Any]

@@ -21,21 +21,24 @@ OVERVIEW_SIDE = 512
 def measure_costs(net: PatchDriveNet) -> ModelConfig:
     """The network's configuration with the milliseconds of each kind of window and of the overview filled in.
 
-    Windows are timed in batches as the engine makes them: backbone, head and decoding; the
-    fastest of six counts, so that what else the machine does meanwhile does not.
+    Windows are timed in batches as the engine makes them: backbone, head and decoding. The network is convolutional, so
+    all kinds cost the same a tensor pixel: the lowest figure of all repeats counts for all of them, and what else the
+    machine does meanwhile cannot make one kind look dearer than another.
     """
     config = net.config
     net = net.to(memory_format=torch.channels_last).eval()
-    kinds = []
-    for kind in config.kinds:
-        n = max(1, BATCH_PX // kind.tensor**2)
-        windows = torch.rand(n, len(config.bands), kind.tensor, kind.tensor).to(memory_format=torch.channels_last)
-        ms = _fastest_ms(lambda windows=windows: net.find(windows, None, min_score=0.5)) / n  # type: ignore[misc]
-        kinds.append(kind.model_copy(update={"network_ms": _rounded(ms)}))
+    per_px = []
+    for side in sorted({kind.tensor for kind in config.kinds}):
+        n = max(1, BATCH_PX // side**2)
+        windows = torch.rand(n, len(config.bands), side, side).to(memory_format=torch.channels_last)
+        per_px.append(_fastest_ms(lambda windows=windows: net.find(windows, None, min_score=0.5)) / (n * side**2))  # type: ignore[misc]
+    kinds = tuple(
+        kind.model_copy(update={"network_ms": _rounded(min(per_px) * kind.tensor**2)}) for kind in config.kinds
+    )
     overview = torch.rand(1, 3 * len(config.bands) + 2, OVERVIEW_SIDE, OVERVIEW_SIDE)
     overview = overview.to(memory_format=torch.channels_last)
     per_mpx = _fastest_ms(lambda: net.look(overview)) / (OVERVIEW_SIDE**2 / 1e6)
-    return config.model_copy(update={"kinds": tuple(kinds), "overview_ms_per_mpx": _rounded(per_mpx)})
+    return config.model_copy(update={"kinds": kinds, "overview_ms_per_mpx": _rounded(per_mpx)})
 
 
 def _fastest_ms(call: Callable[[], object]) -> float:
