@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geopdn import __version__
 from geopdn.budget import Budget
 from geopdn.config import ModelConfig, TrainConfig
 from geopdn.engine import DetectOptions
 from geopdn.errors import ConfigError
+from geopdn.evaluate.matching import Matches
 from geopdn.evaluate.precision import average_precision, best_f1, f1_at
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.storage import pack, unpack
@@ -124,8 +124,8 @@ def complete(
     model = LoadedModel(net, header, digest="training")
     held_out = side(scenes, "calibration") or side(scenes, "train")
     scans = fit_scores(model, scan_by_kind(model, config, held_out))
-    best = max((average_precision([c.matches for c in scan]) for scan in scans), key=lambda curve: curve.ap or 0.0)
-    threshold = plateau_threshold(best.score, best.precision, best.recall)
+    best = max(scans, key=lambda scan: average_precision([c.matches for c in scan]).ap or 0.0)
+    threshold = best_threshold([c.matches for c in best])
     fit_priorities(model, scans, threshold=threshold)
     fit_saliency(model, config, held_out)
     say(f"curves of scores {np.round(net.score_curves.calibration.numpy(), 3).tolist()}")
@@ -137,13 +137,23 @@ def complete(
     return header.scores
 
 
-def plateau_threshold(score: NDArray[np.float64], precision: NDArray[np.float64], recall: NDArray[np.float64]) -> float:
-    """The middle of the scores whose F1 is within 0.005 of the best, rounded: less noisy than the best itself."""
+def best_threshold(matches: Sequence[Matches]) -> float:
+    """The score from which up F1 is best, as far as scores are the probabilities that they were made.
+
+    The expected F1 of calibrated scores is a smooth curve; the F1 of a few dozen objects jumps from one to the next.
+
+    Args:
+        matches: of the calibration scenes, with calibrated scores.
+
+    Returns:
+        A score rounded to three digits, 0.3 where nothing was found.
+    """
+    score = np.sort(np.concatenate([m.score[~m.absorbed] for m in matches]))[::-1]
     if not len(score):
         return 0.3
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-    good = score[f1 >= f1.max() - 0.005]
-    return round(float((good.min() + good.max()) / 2), 3)
+    n_truth = sum(int((~m.truth_ignored).sum()) for m in matches)
+    expected = 2 * np.cumsum(score) / (np.arange(1, len(score) + 1) + n_truth)
+    return round(float(score[expected.argmax()]), 3)
 
 
 def score(

@@ -10,12 +10,13 @@ import torch
 from test_samples import config_for, write_scene
 
 from geopdn.errors import ConfigError
+from geopdn.evaluate.matching import Matches
 from geopdn.model.curves import bent
 from geopdn.model.saliency import KNOTS
 from geopdn.model.scores import SCORE_KNOTS
 from geopdn.model.weights import load_weights
 from geopdn.train.curves import fit_probabilities, fit_rates
-from geopdn.train.finish import calibrate_again
+from geopdn.train.finish import best_threshold, calibrate_again
 from geopdn.train.fit import train
 from geopdn.train.places import find_scenes
 
@@ -63,6 +64,31 @@ def test_scores_become_probabilities_at_the_low_end_too():
     for logit in (-2.5, 0.0, 2.0):
         part = logits == logit
         assert fitted[part].sum() == pytest.approx(right[part].sum(), rel=0.25, abs=3), logit
+
+
+def test_the_threshold_is_half_of_the_best_expected_f1():
+    rng = np.random.default_rng(3)
+    score = rng.beta(0.3, 0.6, 4000)
+    right = rng.uniform(size=len(score)) < score
+    n, none = len(score), np.zeros(0, np.int64)
+    matches = Matches(
+        score=score,
+        label=np.zeros(n, np.int64),
+        truth=np.where(right, np.cumsum(right) - 1, -1),
+        absorbed=np.zeros(n, np.bool_),
+        overlap=np.zeros(n),
+        offset_px=np.zeros(n),
+        turn_deg=np.zeros(n),
+        truth_label=np.zeros(right.sum(), np.int64),
+        truth_ignored=np.zeros(right.sum(), np.bool_),
+        found_by=none,
+    )
+    threshold = best_threshold([matches])
+    f1 = {t: 2 * (right & (score >= t)).sum() / ((score >= t).sum() + right.sum()) for t in np.linspace(0.05, 0.9, 18)}
+    assert (
+        2 * (right & (score >= threshold)).sum() / ((score >= threshold).sum() + right.sum()) > max(f1.values()) - 0.01
+    )
+    assert threshold == pytest.approx(max(f1.values()) / 2, abs=0.03)
 
 
 @pytest.mark.slow
