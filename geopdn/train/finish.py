@@ -78,7 +78,7 @@ def calibrate_again(
         The scores that stand in the new header.
 
     Raises:
-        ConfigError: the weights are of another model, or no place is held out.
+        ConfigError: the weights are of another model, were trained on a calibration place, or no place is held out.
     """
     theirs = model.net.config
     asked = without_costs(config.model)
@@ -93,6 +93,14 @@ def calibrate_again(
     if not side(scenes, "calibration"):
         raise ConfigError("data.calibration is empty: name the places to calibrate on")
     places = sorted({scene.place for scene in side(scenes, "calibration")})
+    known = set(model.header.training.get("places", ()))
+    if known & set(places):
+        both = ", ".join(sorted(known & set(places)))
+        raise ConfigError(f"the weights were trained on {both}: name other places in data.calibration")
+    learnt = sorted(known & {scene.place for scene in side(scenes, "validation")})
+    if learnt:
+        say(f"not scored on {', '.join(learnt)}: the weights were trained there")
+        scenes = [scene for scene in scenes if scene.place not in learnt]
     record = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "places": places, "geopdn": __version__}
     header = replace(model.header, training={**model.header.training, "calibrated": record})
     return complete(model.net, header, config, scenes, path=path, say=say)

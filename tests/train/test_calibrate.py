@@ -105,6 +105,10 @@ def test_existing_weights_are_calibrated_on_other_places(tmp_path):
     assert header.scores == scores
     assert header.training["steps"] == 1
     assert header.training["calibrated"]["places"] == ["b"]
+    learnt = model.header.training["places"]
+    swapped = config.model_copy(update={"data": config.data.model_copy(update={"calibration": tuple(learnt[:1])})})
+    with pytest.raises(ConfigError, match=f"trained on {learnt[0]}"):
+        calibrate_again(model, swapped, find_scenes(swapped.data, base=tmp_path), path=new, say=lambda _: None)
     other = config.model_copy(update={"model": config.model.model_copy(update={"neck": 24})})
     with pytest.raises(ConfigError, match="neck"):
         calibrate_again(model, other, scenes, path=new, say=lambda _: None)
