@@ -153,6 +153,9 @@ class SceneLabels(Strict):
     Attributes:
         scenes: glob pattern of rasters, relative to `root`.
         labels: vector file; `{stem}` stands for the scene's file name without its ending.
+        layer: its layer; None takes `labels`, else `detections`, else the only one.
+        label_field: its column with the class names; None takes `label`, where present.
+        point_size_m: ground size of the square that stands for a label that is a point.
         place: regular expression with one group that names the place, searched in the file name.
         root: replaces the data section's root for this source.
         weight: how often a place of this source is drawn, relative to the other sources' places.
@@ -160,6 +163,9 @@ class SceneLabels(Strict):
 
     scenes: str
     labels: str
+    layer: str | None = None
+    label_field: str | None = None
+    point_size_m: Positive | None = None
     place: str = r"^(.+)$"
     root: str | None = None
     weight: Positive = 1.0
