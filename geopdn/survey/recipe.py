@@ -100,13 +100,15 @@ def propose(sizes: Sizes, *, scene_px: float, n_objects: int) -> Recipe:
     shares = (0.0,) * fine + SHARES[coarse - fine + 1]
     tiny = sizes.width < FINE_HEAD_WIDTH_PX
     steps = 2000 if is_fine_head else 1200
+    known, minutes = ("vessels-sentinel2", 41) if is_fine_head else ("aircraft-50cm", 53)
     reasons = {
         "global_scale": _overview_reason(sizes, small=small),
         "size_edges_px": f"thirds of the objects: a third is shorter than {sizes.lower:.0f} px, one longer than "
         f"{sizes.upper:.0f} px; how well each kind of window finds them is learnt for each",
         "kinds": _kinds_reason(sizes, fine, coarse),
         "head_stride": f"half of the objects are narrower than {sizes.width:.0f} px, one in ten shorter than "
-        f"{sizes.short:.0f} px: " + ("a position every 2 px tells them apart" if is_fine_head else "every 4 px will do"),
+        f"{sizes.short:.0f} px: "
+        + ("a position every 2 px tells them apart" if is_fine_head else "every 4 px will do"),
         "neck": "half of the default: at stride 2 a position costs four times as much"
         if is_fine_head
         else "at 64, neck and head at stride 4 would cost as much as the whole backbone",
@@ -114,7 +116,7 @@ def propose(sizes: Sizes, *, scene_px: float, n_objects: int) -> Recipe:
         "region_px": "about the scenes' size" if region < (1024 if small else 2048) else "256 px of the overview",
         "window_px": f"four times the long objects ({largest:.0f} px at level {fine}), within 192 and 320 px",
         "level_shares": "levels of the windows above, most at the finest",
-        "steps": f"{n_objects} objects; two cores take about {_minutes(steps, window, region)} minutes",
+        "steps": f"for {n_objects} objects; {known} took as many in {minutes} minutes on two cores",
     }
     return Recipe(
         global_scale=0.25 if small else 0.125,
@@ -145,7 +147,11 @@ def levels(sizes: Sizes) -> tuple[int, int]:
 def window_kinds(sizes: Sizes, fine: int, coarse: int) -> tuple[WindowKind, ...]:
     """Windows of 512 tensor pixels at every level, and of 256 at the finest; the first is that of the dense path."""
     kinds = []
-    for level, tensor in [(fine, TENSOR_PX), (fine, TENSOR_PX // 2), *((k, TENSOR_PX) for k in range(fine + 1, coarse + 1))]:
+    for level, tensor in [
+        (fine, TENSOR_PX),
+        (fine, TENSOR_PX // 2),
+        *((k, TENSOR_PX) for k in range(fine + 1, coarse + 1)),
+    ]:
         step = 32 << level if tensor == TENSOR_PX else 16 << level
         halo = min(max(step, math.ceil(sizes.long / 2 / step) * step), (tensor << level) // 4)
         kinds.append(WindowKind(extent=tensor << level, level=level, halo=halo))
@@ -162,7 +168,9 @@ def _edges(sizes: Sizes) -> tuple[float, float]:
 
 def _overview_reason(sizes: Sizes, *, small: bool) -> str:
     if small:
-        return f"one object in ten is shorter than {sizes.short:.0f} px, too small to be expected from 1/8 of the pixels"
+        return (
+            f"one object in ten is shorter than {sizes.short:.0f} px, too small to be expected from 1/8 of the pixels"
+        )
     return f"nine objects in ten are longer than {sizes.short:.0f} px, {sizes.short / 8:.0f} px of the overview"
 
 
@@ -174,12 +182,3 @@ def _kinds_reason(sizes: Sizes, fine: int, coarse: int) -> str:
     if coarse > fine:
         text += f", at level {coarse} middling ones {sizes.middle / 2**coarse:.0f} px for a quarter of the cost a level"
     return f"{text}; halos hold half of a long object"
-
-
-def _minutes(steps: int, window_px: int, region_px: int) -> int:
-    """Rough minutes on two cores: 1,200 steps of 320 and 2,048 px took 53, 2,000 of 192 and 512 px at stride 2 took 41.
-
-    Eight windows and four overviews a step; the fit of both runs in proportion to the windows' pixels.
-    """
-    seconds = 0.9 + 1.1 * (window_px / 320) ** 2 + 0.7 * (region_px / 2048) ** 2
-    return max(5, 5 * round(steps * seconds / 60 / 5))

@@ -38,7 +38,9 @@ def side_problems(scenes: Sequence[SurveyedScene], sides: Sequence[str], classes
         return
     bare = [scene.path.name for scene in scenes if not len(scene.truth)]
     if bare:
-        yield Problem(f"{len(bare)} of {len(scenes)} scenes show no labelled object, learnt as empty ground: {few(bare)}")
+        yield Problem(
+            f"{len(bare)} of {len(scenes)} scenes show no labelled object, learnt as empty ground: {few(bare)}"
+        )
     for index, name in enumerate(classes):
         n = int(counts[TRAIN][index])
         if n < FEW_OBJECTS:
@@ -69,8 +71,8 @@ def _shared_ground(scenes: Sequence[SurveyedScene], sides: Sequence[str]) -> Ite
     ]
     if both:
         share, a, b = max(both)
-        text = (
-            f"{scenes[a].path.name} ({sides[a]}) and {scenes[b].path.name} ({sides[b]}) share {share:.0%} of their ground"
-        )
+        pair = " and ".join(f"{scenes[k].path.name} ({sides[k]})" for k in (a, b))
         more = f", and {len(both) - 1} more pairs of scenes do" if len(both) > 1 else ""
-        yield Problem(f"{text}{more}: scores will be too good; put scenes of one place on one side")
+        yield Problem(
+            f"{pair} share {share:.0%} of their ground{more}: scores will be too good; put scenes of one place on one side"
+        )

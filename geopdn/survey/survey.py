@@ -95,7 +95,9 @@ def survey(given: Sequence[Labelled], *, classes: Sequence[str] | None = None) -
             size = None if scene.pixel_size is None else scene.pixel_size.mean_m
             frames[item.scene] = replace(frame_of(scene), name=str(item.scene)), size
     problems = [
-        Problem(f"{path} has no CRS, so no label has a place in it: assign one (gdal_edit.py -a_srs ...)", is_error=True)
+        Problem(
+            f"{path} has no CRS, so no label has a place in it: assign one (gdal_edit.py -a_srs ...)", is_error=True
+        )
         for path, (_, size) in frames.items()
         if size is None
     ]
@@ -178,7 +180,9 @@ def _object_problems(scenes: Sequence[SurveyedScene]) -> Iterator[Problem]:
     repeated = [scene for scene in scenes if scene.truth.n_repeated]
     if repeated:
         n, where = sum(scene.truth.n_repeated for scene in repeated), few(scene.path.name for scene in repeated)
-        yield Problem(f"{n} labels mark an object that another of the class marks (IoU over 0.5), counted once: {where}")
+        yield Problem(
+            f"{n} labels mark an object that another of the class marks (IoU over 0.5), counted once: {where}"
+        )
     double = {scene.path.name: _in_two_classes(scene.truth) for scene in scenes}
     if any(double.values()):
         where = few(name for name, n in double.items() if n)

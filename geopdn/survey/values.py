@@ -70,7 +70,9 @@ def _bands(paths: Sequence[Path], wanted: Sequence[str] | None) -> tuple[tuple[s
     common: list[str] = []
     for path in paths:
         with Scene.open(path, bands=wanted) as scene:
-            names = [name if re.fullmatch(BAND_NAME, name) else str(n) for n, name in enumerate(scene.all_band_names, 1)]
+            names = [
+                name if re.fullmatch(BAND_NAME, name) else str(n) for n, name in enumerate(scene.all_band_names, 1)
+            ]
             usable = [names[number - 1] for number in scene.band_indexes]
             here = scene.all_band_names
         common = usable if path == paths[0] else [name for name in common if _has(here, name)]
