@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Any
 from geopdn.errors import GeoreferenceError, LabelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
     from pyproj import CRS
 
     from geopdn.scene import PixelSource
-
-    Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
 PIECES = 128
 """Edges are cut into pieces of this fraction of the area's extent, so that they stay straight in another system."""
@@ -60,8 +56,8 @@ def read_area(path: Path) -> Area:
     return Area(name=str(path), geometry=whole, crs=CRS.from_user_input(table.crs))
 
 
-def inside_of(area: Area, source: "PixelSource") -> "Inside":
-    """A test of level-0 positions `[N, 2]` (column, row) of a scene.
+def area_of(area: Area, source: "PixelSource") -> Any:
+    """The area as a polygon in map units of a scene.
 
     Raises:
         GeoreferenceError: the scene has no CRS, or the area does not touch the scene or cannot be brought to its CRS.
@@ -92,10 +88,4 @@ def inside_of(area: Area, source: "PixelSource") -> "Inside":
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
     if not shapely.intersects(geometry, shapely.Polygon(pixel_to_map(corners, source.transform))):
         raise GeoreferenceError(f"--aoi {area.name} does not touch {source.name}: check the area's CRS and the scene")
-    shapely.prepare(geometry)
-
-    def inside(points: "NDArray[np.float64]") -> "NDArray[np.bool_]":
-        places = pixel_to_map(points, source.transform)
-        return np.asarray(shapely.contains_xy(geometry, places[:, 0], places[:, 1]), np.bool_)
-
-    return inside
+    return geometry

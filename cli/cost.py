@@ -50,7 +50,7 @@ def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Rea
 
     from geopdn.budget import window_cost
     from geopdn.cli.search import load_model
-    from geopdn.plan import scan_kind
+    from geopdn.coverage import scan_kind
     from geopdn.scene.resample import resample
 
     try:

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopdn.cli.area import Area, inside_of
+from geopdn.cli.area import Area, area_of
 from geopdn.cli.destinations import Job
 from geopdn.cli.detectors import opened_for
 from geopdn.cli.device import resolve_device
@@ -115,7 +115,7 @@ def search(job: Job, wish: Wish) -> Searched:
     """
     with ready(job, wish) as item:
         _check(item, job)
-        inside = None if wish.area is None else inside_of(wish.area, item.source)
+        area = None if wish.area is None else area_of(wish.area, item.source)
         device = resolve_device(wish.device)
         from geopdn.engine import DetectOptions
 
@@ -129,7 +129,7 @@ def search(job: Job, wish: Wish) -> Searched:
         )
         started, before = time.monotonic(), bytes_read()
         with meter(item.scene.name, quiet=wish.quiet) as show:
-            result = item.run(options, _shown(show), inside)
+            result = _run(item, options, _shown(show), area)
         if result.facts.get("n_invalid"):
             say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
         if item.scene.changed():
@@ -143,6 +143,18 @@ def search(job: Job, wish: Wish) -> Searched:
             peak_memory_mb=peak_memory_mb(),
             bytes_read=None if before is None or after is None else after - before,
         )
+
+
+def _run(item: Ready, options: "DetectOptions", report: "Callable[[Progress], None]", area: Any) -> "RunResult":
+    """Search a scene, in an area if there is one; its polygon is part of the result."""
+    if area is None:
+        return item.run(options, report, None)
+    import shapely
+
+    from geopdn.geometry.area import inside_polygon
+
+    result = item.run(options, report, inside_polygon(area, item.source.transform))
+    return replace(result, facts={**result.facts, "aoi": shapely.to_wkt(area, rounding_precision=-1)})
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """`geopdn train`: from georeferenced scenes and vector labels to weights."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,10 +43,15 @@ def train(
         path, output=folder, resume=resume, steps=steps, all_places=all_places, progress=sys.stderr.isatty(), say=say
     )
     typer.echo(f"Wrote {done.weights} and {done.curve}.")
+    show_scores(done.scores)
+
+
+def show_scores(found: dict[str, Any]) -> None:
+    """The scores of a header, a line each."""
     for name in ("full", "default"):
-        scores = done.scores.get(name)
+        scores = found.get(name)
         if scores:
-            what = f"{done.scores['split']} places, {'full scan' if name == 'full' else 'default budget'}"
+            what = f"{found['split']} places, {'full scan' if name == 'full' else 'default budget'}"
             by_class = scores.get("classes", {})
             for label, values in {"": scores, **{f", {label}": values for label, values in by_class.items()}}.items():
                 shown = ", ".join(f"{k} {v}" for k, v in values.items() if v is not None and k != "classes")

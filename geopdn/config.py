@@ -198,6 +198,8 @@ class TrainingConfig(Strict):
         object_share: share of the windows placed on an object; the rest lie anywhere.
         rotation_deg: windows are turned by up to this angle (besides quarter turns); oriented labels only.
         zoom: windows are enlarged or shrunk by up to this factor.
+        gain: strength of the changes of light and sensor; 0.2 means about 20 %.
+        recolour: strength of the changes of colour of half of the objects, each apart; likewise.
         batch: regions a step.
         steps: optimiser steps.
         learning_rate: peak of AdamW's schedule: linear warm-up, cosine to 2 %.
@@ -216,6 +218,7 @@ class TrainingConfig(Strict):
     rotation_deg: Annotated[float, Field(ge=0, le=45)] = 0.0
     zoom: Annotated[float, Field(ge=1, le=2)] = 1.25
     gain: Annotated[float, Field(ge=0, le=0.9)] = 0.2
+    recolour: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     batch: Annotated[int, Field(ge=1)] = 4
     steps: Annotated[int, Field(ge=1)] = 3000
     learning_rate: Positive = 1e-3

@@ -16,6 +16,9 @@ from geopdn.geometry.window import Size, Window
 Reason = Literal["plan", "explore", "scan", "dense", "audit"]
 Status = Literal["read", "empty", "failed"]
 
+OVERVIEW_KIND = "overview"
+"""Kind of the records of damage that no window met; they own nothing."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
@@ -141,6 +144,7 @@ class RunResult:
             the same input, config and weights give the same facts.
         saliency: `[h, w]` float32 expected objects per cell, or None.
         cell_px: side of a saliency cell in level-0 pixels.
+        raw: what all windows found, low scores and duplicates included; None where it was not kept.
     """
 
     frame: SceneFrame
@@ -151,3 +155,4 @@ class RunResult:
     facts: dict[str, Any] = field(default_factory=dict)
     saliency: NDArray[np.float32] | None = None
     cell_px: int = 0
+    raw: Detections | None = None

@@ -44,6 +44,10 @@ class GeoreferenceError(SceneError):
     """A scene has no usable georeferencing for what was asked."""
 
 
+class ResultError(GeopdnError):
+    """A file of results cannot be used: geopdn did not write it, or it does not hold what is needed."""
+
+
 class LabelError(GeopdnError):
     """Vector labels cannot be used."""
 

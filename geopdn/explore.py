@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from geopdn.budget import Budget, Spending, window_cost
-from geopdn.plan import Coverage, Planned, scan, spend
+from geopdn.coverage import Coverage, Planned, scan
+from geopdn.plan import spend
 
 SHARE = 0.04  # of the nominal cost of a search
 
@@ -31,7 +32,7 @@ def explore(
     Returns:
         As many windows as bring exploration to `SHARE` of all cost, and what is used up after them.
     """
-    kind = coverage.scan_kind()
+    kind = coverage.scan_kind
     n = int((SHARE * spent.ms - explored_ms) / window_cost(coverage.kinds[kind]))
     if n < 1:
         return [], spent

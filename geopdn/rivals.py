@@ -12,8 +12,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from geopdn.budget import Budget, Spending
+from geopdn.coverage import Coverage, Planned, place_window, scan
 from geopdn.errors import ConfigError
-from geopdn.plan import Coverage, Planned, lattice_sums, place_window, scan, spend
+from geopdn.gains import lattice_sums
+from geopdn.plan import spend
 
 Rule = Literal["random", "top-k", "soft-subtraction"]
 RULES: tuple[Rule, ...] = get_args(Rule)

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopdn.audit import draw_units, estimate_missed
+from geopdn.coverage import Coverage, scan
 from geopdn.engine.drive import Search
 from geopdn.engine.options import Inside
 from geopdn.engine.overview_pass import SceneMap
-from geopdn.plan import Coverage, scan
 
 SEED = 20
 
@@ -31,7 +31,7 @@ def audit(search: Search, coverage: Coverage, scene_map: SceneMap, *, n: int, in
         interval. Objects in covered places that the network did not see are not part of it.
     """
     unseen = ~coverage.seen & scene_map.valid
-    kind = coverage.scan_kind()
+    kind = coverage.scan_kind
     units = [item for item in scan(coverage.kinds, kind, size=coverage.size) if unseen[coverage.cells(item.core)].any()]
     strata = draw_units(np.array([coverage.gain(kind, item.core) for item in units]), n, rng=_rng(search))
     drawn = [units[i] for stratum in strata for i in stratum.drawn]

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from geopdn.budget import Spending, window_cost
+from geopdn.coverage import Coverage, Planned, scan
 from geopdn.detections import Detections, Reason, WindowRecord
 from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap
@@ -20,18 +21,11 @@ from geopdn.errors import SceneReadError
 from geopdn.evidence import log_evidence
 from geopdn.explore import explore
 from geopdn.merge import core_array, merge
-from geopdn.plan import (
-    Coverage,
-    Planned,
-    plan_windows,
-    recall_estimate,
-    scan,
-    scan_is_cheaper,
-)
+from geopdn.plan import plan_windows, recall_estimate, scan_is_cheaper
 from geopdn.rivals import choose
 
-ROUNDS = 4  # that the plan of the start is divided into
-MAX_ROUNDS = 12  # the last one is planned to the end
+ROUNDS = 12  # that the plan of the start is divided into
+MAX_ROUNDS = 36  # the last one is planned to the end
 LEAST_A_ROUND = 4  # windows of the first kind's cost
 RAW_SCORE = 0.05
 SEED = 4
@@ -46,6 +40,7 @@ class Search:
         options: how it is searched.
         device: where the network runs.
         min_score: lowest score that counts as found.
+        keep_score: lowest score of the result.
         report: receives the progress.
         records: windows looked at, by index.
         found: detections of each, in the same order.
@@ -57,6 +52,7 @@ class Search:
     options: DetectOptions
     device: torch.device
     min_score: float
+    keep_score: float
     report: Callable[[Progress], None]
     records: list[WindowRecord] = field(default_factory=list)
     found: list[Detections] = field(default_factory=list)
@@ -83,7 +79,7 @@ class Search:
             grid_px=0 if self.stage.net is None else self.stage.net.grid_px,
             edge_px=self.stage.edge_px,
             device=self.device,
-            min_score=min(RAW_SCORE, self.min_score),
+            min_score=min(RAW_SCORE, self.min_score, self.keep_score),
             done=finished,
         )
         for item, s in zip(windows, seen, strict=True):
@@ -140,7 +136,7 @@ def drive(search: Search, inside: Inside | None) -> tuple[str, float | None, Sce
         search.look(windows, reason="plan", round_=0, grid=scene_map.grid)
         return "sparse", recall_estimate(coverage, n_found=len(search.distinct())), scene_map, coverage
     planned_ms = plan_windows(coverage.copy(), budget=budget, spent=Spending())[1].ms
-    only = coverage.scan_kind() if budget.only_recall and scan_is_cheaper(planned_ms, coverage) else None
+    only = coverage.scan_kind if budget.only_recall and scan_is_cheaper(planned_ms, coverage) else None
     n_found = _rounds(search, coverage, scene_map, planned_ms=planned_ms, only=only)
     if math.isclose(coverage.reachable(), 0.0):
         return "sparse", None, scene_map, coverage
@@ -218,7 +214,7 @@ def _evidence(distinct: Detections, coverage: Coverage) -> NDArray[np.float32]:
 
 def _tile_kind(search: Search, coverage: Coverage) -> int:
     """The kind of window that tiles the scene: as the options say, else the best."""
-    return coverage.scan_kind() if search.options.scan_with is None else search.options.scan_with
+    return coverage.scan_kind if search.options.scan_with is None else search.options.scan_with
 
 
 def _has_valid(item: Planned, scene_map: SceneMap) -> bool:

@@ -39,7 +39,9 @@ class DetectOptions:
 
     Attributes:
         budget: how much may be spent.
-        min_score: lowest score of the result, None for the model's own.
+        min_score: lowest score that counts as found, None for the model's own.
+        keep_score: lowest score of the result, None for that which counts: to draw precision-recall curves of a search
+            that ends as it does for its users.
         device: `cpu` or `cuda`.
         drive: what re-weights the unseen after each round: the Gamma-Poisson update, that and the LSTM, or nothing.
         fusion: whether later windows see what earlier ones found.
@@ -56,6 +58,7 @@ class DetectOptions:
 
     budget: Budget = field(default_factory=lambda: Budget(recall=0.98))
     min_score: float | None = None
+    keep_score: float | None = None
     device: str = "cpu"
     drive: str = "gamma-poisson"
     fusion: bool = True

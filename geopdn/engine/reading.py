@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geopdn.coverage import Planned
 from geopdn.engine.stage import ValueScaling
 from geopdn.errors import SceneReadError
-from geopdn.plan import Planned
 from geopdn.scene import PixelSource
 
 BATCH_PX = 1 << 20  # tensor pixels of a batch

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geopdn.coverage import Planned
 from geopdn.detections import Detections
 from geopdn.engine.reading import ReadWindow, batches_in_file_order
 from geopdn.engine.stage import Finder, ValueScaling
@@ -18,7 +19,6 @@ from geopdn.model.controller import DriveState, modulation, patch_statistics
 from geopdn.model.fusion import sample_grid
 from geopdn.model.head import Decoded
 from geopdn.model.patchdrivenet import PatchDriveNet
-from geopdn.plan import Planned
 from geopdn.scene import PixelSource
 
 FUSION_BLOCK = 16  # cells of the global grid; tokens of windows that touch a block are fused into it

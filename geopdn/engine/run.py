@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from geopdn import __version__
 from geopdn.budget import Budget, pixels_read
-from geopdn.detections import Detections, RunResult, WindowRecord
+from geopdn.coverage import Coverage, Planned
+from geopdn.detections import OVERVIEW_KIND, Detections, RunResult, WindowRecord
 from geopdn.engine.audit import audit, nothing_left
-from geopdn.engine.drive import Search, drive
+from geopdn.engine.drive import RAW_SCORE, Search, drive
 from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap, look_at_overview
 from geopdn.engine.stage import Stage, TileProgress
 from geopdn.geometry.window import Size, Window
-from geopdn.merge import core_array, merge
+from geopdn.merge import MergeRule, decide
 from geopdn.model.patchdrivenet import DENSE_SIDE
 from geopdn.model.weights import LoadedModel
-from geopdn.plan import Coverage, Planned
 from geopdn.scene import PixelSource, Radiometry, resolve_stretch
 from geopdn.scene.frame import frame_of
 
@@ -104,7 +104,8 @@ def run_stage(
     """
     source = stage.source
     min_score = stage.min_score if options.min_score is None else options.min_score
-    search = Search(stage, options, torch.device(options.device), min_score, report)
+    keep_score = min_score if options.keep_score is None else options.keep_score
+    search = Search(stage, options, torch.device(options.device), min_score, keep_score, report)
     estimate: float | None = 1.0
     scene_map: SceneMap | None = None
     coverage: Coverage | None = None
@@ -119,11 +120,9 @@ def run_stage(
             audited = audit(search, coverage, scene_map, n=options.audit, inside=inside)
         elif options.audit:
             audited = nothing_left()
-    merged = merge(Detections.concatenate(search.found), cores=core_array(search.records), size=source.size)
-    detections = merged.detections.take(merged.detections.score >= min_score)
-    if inside is not None:
-        detections = detections.take(inside(detections.boxes[:, :2]))
-    records = _with_counts(search.records, detections)
+    raw, rule = Detections.concatenate(search.found), MergeRule((keep_score,) * len(stage.classes))
+    decision = decide(raw, search.records, size=source.size, rule=rule, inside=inside)
+    records = list(decision.windows)
     failures = sum(record.status == "failed" for record in records)
     if scene_map is not None:
         records, failures = _with_unread(records, scene_map, source.size, failures)
@@ -137,6 +136,9 @@ def run_stage(
         "config_hash": _config_hash(stage, options, min_score),
         "path": path,
         "min_score": min_score,
+        "raw_score": min(RAW_SCORE, min_score, keep_score),
+        "merge": rule.to_dict(stage.classes),
+        "aoi": None if inside is None else "unknown",
         "pixel_size_m": stage.pixel_size_m,
         "overview": "none" if scene_map is None else scene_map.source,
         "overview_statistics": scene_map is not None and scene_map.statistics,
@@ -149,18 +151,19 @@ def run_stage(
         "expected_total": None if coverage is None or not mapped else round(float(coverage.totals().sum()), 3),
         "estimated_recall": None if estimate is None else round(estimate, 4),
         "audit": audited,
-        "duplicates": merged.n_duplicates,
+        "duplicates": decision.n_duplicates,
     }
     keep = options.keep_saliency and mapped
     return RunResult(
         frame=frame_of(source),
         classes=stage.classes,
         has_heading=stage.has_heading,
-        detections=detections,
+        detections=decision.detections,
         windows=tuple(records),
         facts=facts,
         saliency=scene_map.rate.sum(0) if scene_map is not None and keep else None,
         cell_px=scene_map.cell_px if scene_map is not None and keep else 0,
+        raw=raw,
     )
 
 
@@ -187,11 +190,6 @@ def _whole(size: Size, *, level: int) -> Planned:
     return Planned(kind=0, core=core, window=Window(0, 0, height, width, level), gain=0.0)
 
 
-def _with_counts(records: Sequence[WindowRecord], detections: Detections) -> list[WindowRecord]:
-    found = np.bincount(detections.window, minlength=len(records)) if len(records) else np.zeros(0, int)
-    return [replace(record, found=int(found[record.index])) for record in records]
-
-
 def _with_unread(
     records: list[WindowRecord], scene_map: SceneMap, size: Size, failures: int
 ) -> tuple[list[WindowRecord], int]:
@@ -206,7 +204,7 @@ def _with_unread(
                 index=len(records),
                 window=core,
                 core=core,
-                kind="overview",
+                kind=OVERVIEW_KIND,
                 reason="scan",
                 round=0,
                 expected=0.0,
@@ -223,6 +221,7 @@ def _config_hash(stage: Stage, options: DetectOptions, min_score: float) -> str:
         **stage.names,
         "budget": asdict(options.budget),
         "min_score": min_score,
+        "keep_score": options.keep_score,
         "drive": options.drive,
         "audit": options.audit,
         "explore": options.explore,

@@ -157,7 +157,7 @@ def run_bench(
         raise ConfigError("nothing to measure: name at least one scene and its labels")
     truths = [_truth(item, model) for item in scenes]
     arithmetic = Arithmetic(model.net)
-    plain = DetectOptions(min_score=LOW_SCORE, device=device)
+    plain = DetectOptions(keep_score=LOW_SCORE, device=device)
     _warm_up(scenes[0], model, plain)
 
     def tally(options: DetectOptions) -> Tally:
@@ -185,7 +185,7 @@ def run_bench(
     jobs += [(TARGET, DetectOptions(), Budget(recall=recall)) for recall in recalls]
     jobs += [(UNEXPLORED, DetectOptions(explore=False), Budget(recall=recall)) for recall in recalls]
     for name, options, budget in jobs:
-        done = tally(replace(options, budget=budget, min_score=LOW_SCORE, device=device))
+        done = tally(replace(options, budget=budget, keep_score=LOW_SCORE, device=device))
         rows.append(row_of(name, str(budget), done, model.header.min_score, found))
         say(line_of(rows[-1]))
     return rows

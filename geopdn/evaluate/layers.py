@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopdn.errors import LabelError
+from geopdn.output.geopackage import NO_SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,6 @@ Mask = NDArray[np.bool_]
 DEFAULT_FIELD = "label"
 DEFAULT_NAME = "object"
 OWN_LAYER = "detections"
-# How GeoPackage names the system of a layer that has none ("Undefined Cartesian SRS").
-NO_SYSTEM = "Undefined "
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,14 +77,14 @@ def from_polygons(polygons: Sequence[shapely.Geometry] | NDArray[np.object_], *,
     Returns:
         Boxes, in the order of the geometries.
     """
-    boxes = np.zeros((len(polygons), 5))
-    for index, rectangle in enumerate(shapely.oriented_envelope(np.asarray(polygons, dtype=object))):
-        if rectangle.geom_type == "Polygon":
-            boxes[index] = from_corners(np.asarray(rectangle.exterior.coords)[:4])[0]
-        else:
-            points = np.asarray(rectangle.coords)
-            step = points[-1] - points[0]
-            angle = np.arctan2(step[1], step[0])
-            boxes[index] = normalise(np.array([[*points.mean(0), np.hypot(*step), 0.0, angle]]))[0]
+    rectangles = np.asarray(shapely.oriented_envelope(np.asarray(polygons, dtype=object)), dtype=object)
+    boxes = np.zeros((len(rectangles), 5))
+    solid = shapely.get_type_id(rectangles) == shapely.GeometryType.POLYGON
+    boxes[solid] = from_corners(shapely.get_coordinates(rectangles[solid]).reshape(-1, 5, 2)[:, :4])
+    for index in np.flatnonzero(~solid):
+        points = np.asarray(rectangles[index].coords)
+        step = points[-1] - points[0]
+        angle = np.arctan2(step[1], step[0])
+        boxes[index] = normalise(np.array([[*points.mean(0), np.hypot(*step), 0.0, angle]]))[0]
     boxes[:, 2:4] = np.maximum(boxes[:, 2:4], min_side)
     return boxes

@@ -23,8 +23,27 @@ class Saliency:
     dispersion: Tensor
 
 
+KNOTS = tuple(math.log(10.0) * decade for decade in range(-7, 2))  # natural logarithms of rates
+
+
+def calibrated(logs: Tensor, values: Tensor) -> Tensor:
+    """Log rates through a piecewise linear curve for each size class, straight on beyond the first and last knot.
+
+    Args:
+        logs: `[..., K, n]` or `[K, n]` natural logarithms of rates.
+        values: `[K, len(KNOTS)]` what is added to the log rate at each knot.
+    """
+    knots = torch.tensor(KNOTS, dtype=logs.dtype, device=logs.device)
+    place = ((logs - knots[0]) / (knots[1] - knots[0])).clamp(0, len(KNOTS) - 1)
+    left = place.floor().clamp(max=len(KNOTS) - 2)
+    share, left = place - left, left.long()
+    table = values.to(logs.dtype).expand(*logs.shape[:-2], *values.shape)
+    low, high = torch.gather(table, -1, left), torch.gather(table, -1, left + 1)
+    return logs + low + share * (high - low)
+
+
 class SaliencyHead(nn.Module):
-    """A 1x1 convolution from cell features to rates, with one calibration scale a size class.
+    """A 1x1 convolution from cell features to rates, with a calibration curve for each size class.
 
     Args:
         width: channels of the cells.
@@ -39,14 +58,12 @@ class SaliencyHead(nn.Module):
         nn.init.normal_(self.conv.weight, std=0.01)
         nn.init.constant_(self.conv.bias[:n_sizes], -5.0)  # type: ignore[index]
         nn.init.constant_(self.conv.bias[n_sizes:], 0.0)  # type: ignore[index]
-        self.register_buffer("calibration", torch.zeros(n_sizes, 2))  # log scale, log exponent, fitted after training
+        self.register_buffer("calibration", torch.zeros(n_sizes, len(KNOTS)))  # fitted after training
 
     def forward(self, cells: Tensor) -> Saliency:
         """Features `[B, D, h, w]` -> `Saliency` (float32)."""
         raw = self.conv(cells).float()
-        logs = raw[:, :-1].clamp(-16.0, 4.0)
-        scale, exponent = self.calibration[:, 0], self.calibration[:, 1].exp()
-        logs = logs * exponent[None, :, None, None] + scale[None, :, None, None]
+        logs = calibrated(raw[:, :-1].clamp(-16.0, 4.0).flatten(2), self.calibration).view_as(raw[:, :-1])
         return Saliency(rate=logs.exp(), dispersion=raw[:, -1:].clamp(-6.0, 6.0).exp())
 
 

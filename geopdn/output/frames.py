@@ -1,4 +1,4 @@
-"""A run as tables: detections, windows and the run itself, with map polygons and true ground sizes.
+"""A run as tables, with map polygons and true ground sizes: detections, windows, the run itself, raw boxes.
 
 The polygons lie in the scene's own system in float64 and use the edge convention of the pixel grid; exterior rings
 run counter-clockwise in map axes whatever the transform. Without a CRS the map is the pixel grid with
@@ -19,7 +19,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from geopdn.errors import OutputError
-from geopdn.geometry.boxes import Boxes, corners
+from geopdn.geometry.boxes import BOX_FIELDS, Boxes, corners
 from geopdn.geometry.ground import ground_vectors, pixel_to_map
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from geopdn.detections import Detections, RunResult, SceneFrame, WindowRecord
 
 BATCH = 50_000  # rows turned into polygons at a time: bounds memory at about 100 MB
+
+READ_COLUMNS = ("read_row", "read_col", "read_height", "read_width")
 
 _COLUMN_NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
 _RESERVED = frozenset({"fid", "ogc_fid", "geom", "geometry", "rowid"})
@@ -163,8 +165,49 @@ def _window_frame(records: tuple[WindowRecord, ...], frame: SceneFrame) -> GeoDa
         "col": edges[:, 1],
         "height": edges[:, 2],
         "width": edges[:, 3],
+        **dict(zip(READ_COLUMNS, _read_pixels(records).T, strict=True)),
     }
     return _frame(columns, _rectangles(edges, frame), frame)
+
+
+def _read_pixels(records: tuple[WindowRecord, ...]) -> NDArray[np.int64]:
+    """`[N, 4]` row, col, height, width of what was read, in pixels of the window's own level."""
+    windows = [record.window for record in records]
+    return np.array([[w.row, w.col, w.height, w.width] for w in windows], np.int64).reshape(-1, 4)
+
+
+def n_raw(result: RunResult) -> int:
+    """Rows of the `raw` layer."""
+    return 0 if result.raw is None else int(result.raw.is_finite().sum())
+
+
+def raw_batches(result: RunResult, *, batch: int = BATCH) -> Iterator[GeoDataFrame]:
+    """The `raw` layer in batches: what all windows found, as it was found; nothing where it was not kept.
+
+    Boxes stand in pixels of level 0 beside their polygons, so that merging again starts from the same numbers.
+    """
+    if result.raw is None:
+        return
+    raw = result.raw.take(result.raw.is_finite())
+    for start in range(0, max(len(raw), 1), batch):
+        yield _raw_frame(result, raw.take(np.arange(start, min(start + batch, len(raw)))), start)
+
+
+def _raw_frame(result: RunResult, part: Detections, start: int) -> GeoDataFrame:
+    n = len(part)
+    names = np.array([text(name) for name in result.classes], dtype=object)
+    columns = {
+        "id": np.arange(start + 1, start + n + 1, dtype=np.int64),
+        "label": names[part.label] if n else np.zeros(0, object),
+        "class": part.label,
+        "score": part.score,
+        "scale": np.left_shift(np.int64(1), part.level),
+        "window": part.window,
+        "cut": part.cut,
+        **dict(zip(BOX_FIELDS, part.boxes.T, strict=True)),
+    }
+    rings = map_rings(corners(part.boxes), map_transform(result.frame))  # [n, 4, 2]
+    return _frame(columns, np.asarray(shapely.polygons(rings)), result.frame)
 
 
 def run_frame(result: RunResult) -> GeoDataFrame:
@@ -181,6 +224,8 @@ def run_frame(result: RunResult) -> GeoDataFrame:
         "datetime": text(frame.datetime),
         "height": frame.size.height,
         "width": frame.size.width,
+        "transform": json.dumps(list(frame.transform[:6])),
+        "has_heading": result.has_heading,
         "classes": json.dumps(list(result.classes), ensure_ascii=False),
         "n_detections": len(result.detections),
     }

@@ -1,4 +1,4 @@
-"""GeoPackage 1.3 with the layers `detections`, `windows` and `run`, styled for QGIS, the same bytes every time."""
+"""GeoPackage 1.3 with the layers `detections`, `windows`, `run` and `raw`, styled for QGIS; equal runs, equal bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from geopdn.errors import OutputError
-from geopdn.output.frames import BATCH, detection_batches, run_frame, window_batches
+from geopdn.output.frames import BATCH, detection_batches, n_raw, raw_batches, run_frame, window_batches
 from geopdn.output.styles import layer_styles
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # Times of change inside the file are not the clock's: equal runs give equal bytes.
 FIXED_TIME = "2000-01-01T00:00:00.000Z"
+
+NO_SYSTEM = "Undefined "
+"""How GeoPackage's names of systems begin for layers that have none (`Undefined Cartesian SRS`)."""
 
 _UNDEFINED_CARTESIAN = -1  # srs_id that the standard reserves for pixel space
 
@@ -43,7 +46,10 @@ def write_geopackage(result: RunResult, path: Path, *, batch: int = BATCH) -> No
         _write_layer(path, "detections", detection_batches(result, batch=batch))
         _write_layer(path, "windows", window_batches(result, batch=batch))
         _write_layer(path, "run", [run_frame(result)])
+        _write_layer(path, "raw", raw_batches(result, batch=batch))
     expected = {"detections": len(result.detections), "windows": len(result.windows), "run": 1}
+    if result.raw is not None:
+        expected["raw"] = n_raw(result)
     with closing(sqlite3.connect(path)) as connection, connection:
         for layer, rows in expected.items():
             (count,) = connection.execute(f'SELECT count(*) FROM "{layer}"').fetchone()  # noqa: S608 (a constant)

@@ -1,4 +1,4 @@
-"""QGIS styles (QML, QGIS 3.22 and newer) of the three layers: outlines only, so that the imagery stays visible."""
+"""QGIS styles (QML, QGIS 3.22 and newer) of the layers: outlines only, so that the imagery stays visible."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _SCORE_CLASSES = ((0.0, 0.3, "0,229,255"), (0.3, 0.5, "124,255,0"), (0.5, 0.7, "255,221,0"), (0.7, 1.0, "255,45,120"))
 _CLASS_COLOURS = ("255,45,120", "0,229,255", "255,221,0", "124,255,0", "255,140,0", "200,120,255", "255,255,255")
 _SCALE_COLOURS = {"1": "255,255,255", "2": "255,214,102", "4": "102,204,255", "8": "178,140,255"}
+_RAW_COLOURS = ("140,140,140", "255,140,0")
 _FAILED_COLOUR, _FOOTPRINT_COLOUR = "255,0,0", "140,140,140"
 
 # Labels appear once about four scene pixels or fewer share one screen pixel (0.26 mm).
@@ -24,11 +25,12 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def layer_styles(result: RunResult) -> dict[str, str]:
     """The QML of each layer by its name, in the order of the layers."""
     size = result.facts.get("pixel_size_m")
-    return {
+    styles = {
         "detections": detections_qml(result.classes, pixel_size_m=float(size) if size else 0.5),
         "windows": windows_qml(),
         "run": _document(_renderer("singleSymbol", "", "", [_symbol("0", _FOOTPRINT_COLOUR, width_mm=0.4)])),
     }
+    return styles if result.raw is None else {**styles, "raw": raw_qml()}
 
 
 def detections_qml(classes: Sequence[str], *, pixel_size_m: float) -> str:
@@ -58,6 +60,13 @@ def windows_qml() -> str:
     return _document(_renderer("categorizedSymbol", kind, _categories(values), symbols))
 
 
+def raw_qml() -> str:
+    """Hair-thin dotted grey outlines; pieces cut by a window's edge in orange."""
+    values = [("0", "raw box"), ("1", "cut by the edge of its window")]
+    symbols = [_symbol(str(n), colour, width_mm=0.1, line="dot", alpha=0.5) for n, colour in enumerate(_RAW_COLOURS)]
+    return _document(_renderer("categorizedSymbol", 'to_int("cut")', _categories(values), symbols))
+
+
 def _categories(values: Sequence[tuple[str, str]]) -> str:
     rows = (
         f'<category value={_quoted(value)} type="string" label={_quoted(label)} symbol="{n}" render="true"/>'
@@ -73,7 +82,7 @@ def _renderer(kind: str, attribute: str, groups: str, symbols: Sequence[str]) ->
     )
 
 
-def _symbol(name: str, colour: str, *, width_mm: float = 0.46, line: str = "solid") -> str:
+def _symbol(name: str, colour: str, *, width_mm: float = 0.46, line: str = "solid", alpha: float = 1) -> str:
     """A polygon symbol without a fill."""
     options = {
         "style": "no",
@@ -85,7 +94,7 @@ def _symbol(name: str, colour: str, *, width_mm: float = 0.46, line: str = "soli
     }
     rows = "".join(f'<Option type="QString" name="{key}" value="{value}"/>' for key, value in options.items())
     layer = f'<layer class="SimpleFill" enabled="1" pass="0"><Option type="Map">{rows}</Option></layer>'
-    return f'<symbol type="fill" name="{name}" alpha="1">{layer}</symbol>'
+    return f'<symbol type="fill" name="{name}" alpha="{alpha:g}">{layer}</symbol>'
 
 
 def _labels(largest_scale: float) -> str:

@@ -85,6 +85,36 @@ def summary_json(
     }
 
 
+def merged_text(result: RunResult, *, seconds: float, output: str | Path) -> str:
+    """One paragraph: what a run's raw boxes were merged to, by which rule, and where it was written.
+
+    Args:
+        result: merged again.
+        seconds: wall-clock time.
+        output: the file that was written.
+    """
+    rule = result.facts["merge"]
+    scores = sorted(set(rule["min_score"].values()))
+    least = f"{scores[0]:g}" if len(scores) == 1 else ", ".join(f"{k} {v:g}" for k, v in rule["min_score"].items())
+    n_raw = 0 if result.raw is None else len(result.raw)
+    return (
+        f"Merged {_counted(n_raw, 'box')} of {Path(result.frame.name).name} to {_found(result)} by {rule['method']}"
+        f" (overlap {rule['iou']:g}, lowest score {least}) in {seconds:.1f} s. Wrote {output}."
+    )
+
+
+def merged_json(result: RunResult, *, seconds: float, output: str | Path) -> dict[str, Any]:
+    """The JSON object of a run merged again; arguments as of `merged_text`."""
+    return {
+        "scene": result.frame.name,
+        "output": str(output),
+        "raw": 0 if result.raw is None else len(result.raw),
+        "detections": len(result.detections),
+        "merge": result.facts["merge"],
+        "seconds": round(seconds, 3),
+    }
+
+
 def _found(result: RunResult) -> str:
     """`42 aircraft`, or `42 objects (40 aircraft, 2 vessels)` with the classes that were found."""
     n = len(result.detections)

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from geopdn.budget import Budget
 from geopdn.config import TrainConfig
 from geopdn.engine import DetectOptions, saliency_rates
+from geopdn.model.saliency import KNOTS, calibrated
 from geopdn.model.targets import cell_counts, size_classes
 from geopdn.model.weights import LoadedModel
 from geopdn.train.check import check, opened
 from geopdn.train.places import LabelledScene
 
 FOUND_SCORE = 0.25
+SMOOTHNESS = 0.5  # in objects, for each squared bend of the curve's log values
+SHRINKAGE = 0.05
 
 
 def fit_priorities(model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene]) -> None:
@@ -40,7 +44,7 @@ def fit_priorities(model: LoadedModel, config: TrainConfig, scenes: Sequence[Lab
 
 
 def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene]) -> None:
-    """Fit a scale and an exponent of the rates for each size class by Poisson likelihood, shrunk towards none."""
+    """Fit the curve that makes expected counts of each size class's rates, on all cells of the scenes."""
     net = model.net
     net.saliency_head.calibration.zero_()
     logs: list[list[NDArray[np.float32]]] = [[] for _ in range(config.model.n_size_classes)]
@@ -57,19 +61,37 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
         for k in range(len(rate)):
             logs[k].append(np.log(rate[k][valid] + 1e-9))
             counts[k].append(true[k][valid])
-    x = [torch.from_numpy(np.concatenate(part)) for part in logs]
-    n = [torch.from_numpy(np.concatenate(part)) for part in counts]
-    fitted = torch.zeros(len(x), 2, requires_grad=True)
-    optimiser = torch.optim.LBFGS([fitted], max_iter=60, line_search_fn="strong_wolfe")
+    curves = [
+        fit_curve(torch.from_numpy(np.concatenate(x)), torch.from_numpy(np.concatenate(n)))
+        for x, n in zip(logs, counts, strict=True)
+    ]
+    net.saliency_head.calibration.copy_(torch.stack(curves))
 
-    def loss() -> torch.Tensor:
+
+def fit_curve(logs: Tensor, counts: Tensor) -> Tensor:
+    """The calibration curve of one size class: Poisson likelihood, smooth, shrunk a little towards no change.
+
+    Args:
+        logs: `[n]` log rates of cells.
+        counts: `[n]` objects in them.
+
+    Returns:
+        `[len(KNOTS)]` values, see `geopdn.model.saliency.calibrated`; the curve never falls.
+    """
+    step = KNOTS[1] - KNOTS[0]
+    logs, counts = logs.double()[None], counts.double()[None]
+    free = torch.zeros(len(KNOTS), dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([free], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
         optimiser.zero_grad()
-        total = 2.0 * fitted[:, 0].square().sum() + 8.0 * fitted[:, 1].square().sum()
-        for k in range(len(x)):
-            log_rate = x[k] * fitted[k, 1].exp() + fitted[k, 0]
-            total = total + (log_rate.exp() - n[k] * log_rate).sum()
+        log_rate = calibrated(logs, free[None])
+        bends = free[2:] - 2 * free[1:-1] + free[:-2]
+        falls = torch.relu(-(free[1:] - free[:-1]) - 0.9 * step)
+        total = (log_rate.exp() - counts * log_rate).sum()
+        total = total + SMOOTHNESS * bends.square().sum() + SHRINKAGE * free.square().sum() + 1e3 * falls.square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    net.saliency_head.calibration.copy_(fitted.detach().clamp(-2, 2))
+    return free.detach().float()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geopdn import __version__
 from geopdn.budget import Budget
-from geopdn.config import TrainConfig
+from geopdn.config import ModelConfig, TrainConfig
 from geopdn.engine import DetectOptions
+from geopdn.errors import ConfigError
 from geopdn.evaluate.matching import Matches
 from geopdn.evaluate.precision import average_precision, best_f1, f1_at
 from geopdn.model.patchdrivenet import PatchDriveNet
@@ -49,10 +52,6 @@ def finish(
     Returns:
         The scores that stand in the header.
     """
-    net.eval()
-    # what will be shipped is what is measured: weights rounded as they are stored
-    net.load_state_dict(unpack(pack(net.state_dict())))
-    net.config = measure_costs(net)
     header = WeightsHeader(
         name=config.name,
         model=net.config,
@@ -61,6 +60,68 @@ def finish(
         licence=config.licence,
         training=provenance,
     )
+    return complete(net, header, config, scenes, path=path, say=say)
+
+
+def calibrate_again(
+    model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene], *, path: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Calibrate and score weights that exist on the held-out places of a configuration, without training them.
+
+    Args:
+        model: the weights; its network is changed.
+        config: names the places; its model must be that of the weights.
+        scenes: all scenes with their split.
+        path: weights file to write.
+        say: receives one line a result.
+
+    Returns:
+        The scores that stand in the new header.
+
+    Raises:
+        ConfigError: the weights are of another model, or no place is held out.
+    """
+    theirs = model.net.config
+    asked = without_costs(config.model)
+    differing = [name for name, value in without_costs(theirs).items() if asked[name] != value]
+    if differing:
+        name = differing[0]
+        msg = (
+            f"the configuration's model differs from that of the weights {model.header.name!r} in {name!r} "
+            f"({asked[name]!r}, weights {without_costs(theirs)[name]!r}): only places and training may differ"
+        )
+        raise ConfigError(msg)
+    if not side(scenes, "calibration"):
+        raise ConfigError("data.calibration is empty: name the places to calibrate on")
+    places = sorted({scene.place for scene in side(scenes, "calibration")})
+    record = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "places": places, "geopdn": __version__}
+    header = replace(model.header, training={**model.header.training, "calibrated": record})
+    return complete(model.net, header, config, scenes, path=path, say=say)
+
+
+def without_costs(model: ModelConfig) -> dict[str, Any]:
+    """What a network is, without what its windows were measured to cost."""
+    plain = model.model_dump(mode="json", exclude={"overview_ms_per_mpx"})
+    for kind in plain["kinds"]:
+        del kind["network_ms"]
+    return plain
+
+
+def complete(
+    net: PatchDriveNet,
+    header: WeightsHeader,
+    config: TrainConfig,
+    scenes: Sequence[LabelledScene],
+    *,
+    path: Path,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Measure costs, calibrate, choose the threshold, score, and write the weights with the given header's words."""
+    net.eval()
+    # what will be shipped is what is measured: weights rounded as they are stored
+    net.load_state_dict(unpack(pack(net.state_dict())))
+    net.config = measure_costs(net)
+    header = replace(header, model=net.config)
     model = LoadedModel(net, header, digest="training")
     held_out = side(scenes, "calibration") or side(scenes, "train")
     fit_priorities(model, config, held_out)
@@ -102,7 +163,7 @@ def score(
         "iou": config.match_iou,
     }
     for name, budget in (("full", Budget(full=True)), ("default", Budget(recall=DEFAULT_RECALL))):
-        checked = check(model, config, chosen, DetectOptions(budget=budget, min_score=LOW_SCORE))
+        checked = check(model, config, chosen, DetectOptions(budget=budget, keep_score=LOW_SCORE))
         curve = average_precision([c.matches for c in checked])
         best, _ = best_f1(curve)
         pixels = sum(c.result.facts["pixels_read"] for c in checked)

@@ -17,6 +17,7 @@ from geopdn.model.streams import pack_overview
 from geopdn.model.targets import cell_counts, window_targets
 from geopdn.scene import Pixels
 from geopdn.train.geodata import Region
+from geopdn.train.radiance import Radiance, draw_radiance, recoloured
 
 LEVEL_PIXEL_MARGIN = 4
 
@@ -73,32 +74,6 @@ class Symmetry:
         if self.flip_cols:
             out[:, 0], out[:, 4] = side - out[:, 0], np.pi - out[:, 4]
         return out
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Radiance:
-    """A change of light and sensor, the same for a region's overview and windows: `(x ** gamma) * gain + offset`."""
-
-    gain: Tensor  # [C, 1, 1]
-    offset: Tensor  # [C, 1, 1]
-    gamma: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Applied to `[..., C, h, w]` in about [0, 1]; increasing, so minima stay minima."""
-        return (x.clamp_min(0) ** self.gamma * self.gain + self.offset).clamp(0, 1.5)
-
-
-def draw_radiance(rng: np.random.Generator, *, n_bands: int, strength: float) -> Radiance:
-    """A random change; `strength` 0.2 means about 20 % of gain for all bands together and 7 % for each apart."""
-    common, apart = rng.normal(0, strength, 1), rng.normal(0, strength / 3, n_bands)
-    gain = np.exp(np.clip(common + apart, -0.8, 0.8))
-    offset = rng.normal(0, strength / 10, 1) + rng.normal(0, strength / 20, n_bands)
-    gamma = float(np.exp(np.clip(rng.normal(0, strength), -0.6, 0.6)))
-    return Radiance(gain=_column(gain), offset=_column(offset), gamma=gamma)
-
-
-def _column(values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))[:, None, None]
 
 
 def cut_window(
@@ -247,6 +222,8 @@ def _window(
     boxes = symmetry.on_boxes(boxes, side=float(side))
     keep = ((boxes[:, :2] >= 0) & (boxes[:, :2] < side)).all(1)
     boxes, labels = boxes[keep], region.labels[keep]
+    if training.recolour:
+        pixels = recoloured(pixels, boxes, strength=training.recolour, rng=rng)
     boxes = obb.normalise(boxes) if model.has_heading else sides_along_axes(boxes)
     stride = model.head_stride
     targets = window_targets(boxes, labels, side=side, stride=stride, n_classes=len(model.classes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,8 +61,9 @@ def build_result(
     has_heading: bool = True,
     datetime: str = "2026-05-01T10:11:12Z",
     name: str = "scenes/airport.tif",
+    with_raw: bool = True,
 ) -> RunResult:
-    """A result with `n` detections in canonical order, four windows (one failed), facts and saliency."""
+    """A result with `n` detections in canonical order, twice as many raw ones, four windows (one failed), facts."""
     boxes = make_boxes(n) if boxes is None else np.asarray(boxes, float).reshape(-1, 5)
     n = len(boxes)
     rng = np.random.default_rng(1)
@@ -89,6 +91,8 @@ def build_result(
         )
         for index, level in enumerate((0, 0, 1, 0))
     )
+    score = found.score * 0.5
+    raw = Detections.concatenate([found, replace(found, score=score, cut=score < 0.3)]) if with_raw else None
     return RunResult(
         frame=SceneFrame(name, Size(1024, 2048), transform, crs, datetime),
         classes=tuple(classes),
@@ -98,4 +102,5 @@ def build_result(
         facts=dict(FACTS),
         saliency=np.arange(16 * 32, dtype=np.float32).reshape(16, 32) / 100,
         cell_px=64,
+        raw=raw,
     )

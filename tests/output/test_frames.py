@@ -44,6 +44,10 @@ WINDOW_COLUMNS = [
     "col",
     "height",
     "width",
+    "read_row",
+    "read_col",
+    "read_height",
+    "read_width",
     "geometry",
 ]
 
@@ -195,6 +199,8 @@ def test_windows(make_result) -> None:
     assert frame.status.tolist() == ["read", "read", "read", "failed"]
     assert frame.cause.tolist() == ["", "", "", "corrupt tile <3, 1>"]
     assert frame[["row", "col", "height", "width"]].to_numpy().tolist() == [[0, k * 512, 512, 512] for k in range(4)]
+    reads = frame[["read_row", "read_col", "read_height", "read_width"]].to_numpy().tolist()
+    assert reads == [[0, 0, 512, 512], [0, 512, 512, 512], [0, 512, 256, 256], [0, 1536, 512, 512]]
     assert frame.geometry[1].bounds == (500_256.0, 4_999_744.0, 500_512.0, 5_000_000.0)
     assert shapely.is_ccw(shapely.get_exterior_ring(frame.geometry.array)).all()
     assert frame.found.sum() == len(result.detections)

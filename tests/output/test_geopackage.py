@@ -14,7 +14,7 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 
-from geopdn.output.frames import detection_batches, run_frame, window_batches
+from geopdn.output.frames import detection_batches, raw_batches, run_frame, window_batches
 from geopdn.output.geopackage import FIXED_TIME, write_geopackage
 from geopdn.output.styles import layer_styles
 from geopdn.output.write import write_result
@@ -36,6 +36,7 @@ def test_written_reads_back_equal(make_result, tmp_path) -> None:
         "detections": next(detection_batches(result)),
         "windows": next(window_batches(result)),
         "run": run_frame(result),
+        "raw": next(raw_batches(result)),
     }
     for layer, frame in expected.items():
         back = read(path, layer)
@@ -51,14 +52,27 @@ def test_it_is_version_1_3_with_layers_extents_and_index(make_result, tmp_path) 
     path = write_result(make_result(30), tmp_path / "run.gpkg")
     assert query(path, "PRAGMA user_version") == [(10300,)]
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
-    assert [name for name, _ in pyogrio.list_layers(path)] == ["detections", "windows", "run", "layer_styles"]
-    for layer in ("detections", "windows", "run"):
+    assert [name for name, _ in pyogrio.list_layers(path)] == ["detections", "windows", "run", "raw", "layer_styles"]
+    for layer in ("detections", "windows", "run", "raw"):
         info = pyogrio.read_info(path, layer=layer, force_total_bounds=True)
         assert info["geometry_type"] == "Polygon"
         assert info["capabilities"]["fast_spatial_filter"]
         assert np.allclose(info["total_bounds"], read(path, layer).total_bounds, rtol=0)
     inside = pyogrio.read_dataframe(path, layer="windows", bbox=(500_300, 4_999_800, 500_310, 4_999_810))
     assert inside.id.tolist() == [1]
+
+
+def test_a_run_without_raw_detections_has_no_such_layer(make_result, tmp_path) -> None:
+    path = write_result(make_result(3, with_raw=False), tmp_path / "run.gpkg")
+    assert [name for name, _ in pyogrio.list_layers(path)] == ["detections", "windows", "run", "layer_styles"]
+    assert query(path, "SELECT f_table_name FROM layer_styles ORDER BY id") == [("detections",), ("windows",), ("run",)]
+
+
+def test_raw_boxes_that_are_not_finite_are_left_out(make_result, tmp_path) -> None:
+    result = make_result(3)
+    result.raw.boxes[1, 0], result.raw.score[4] = np.nan, np.inf
+    path = write_result(result, tmp_path / "run.gpkg")
+    assert query(path, "SELECT count(*) FROM raw") == [(4,)]
 
 
 @pytest.mark.parametrize("n", [0, 40])
@@ -120,6 +134,7 @@ def test_styles_are_registered_once_a_layer(make_result, tmp_path) -> None:
         "detections": "features",
         "windows": "features",
         "run": "features",
+        "raw": "features",
         "layer_styles": "attributes",
     }
 

@@ -81,12 +81,12 @@ def test_geopackages_open_in_place_and_in_style(make_result, tmp_path, look) -> 
     many = write_result(make_result(40, classes=("aircraft", '<ves&sel "é">')), tmp_path / "many.gpkg")
     empty = write_result(make_result(0), tmp_path / "empty.gpkg")
     pixels = write_result(make_result(boxes=boxes, crs=None), tmp_path / "pixels.gpkg")
-    sources = [f"{one}|layername={layer}" for layer in ("detections", "windows", "run")]
+    sources = [f"{one}|layername={layer}" for layer in ("detections", "windows", "run", "raw")]
     sources += [f"{path}|layername=detections" for path in (many, empty, pixels)]
-    detections, windows, run, several, none, upright = seen = look(*sources)
+    detections, windows, run, raw, several, none, upright = seen = look(*sources)
     assert all(layer["valid"] for layer in seen)
-    assert [layer["count"] for layer in seen] == [2, 4, 1, 40, 0, 2]
-    assert [layer["crs"] for layer in seen] == ["EPSG:32631"] * 5 + [""]
+    assert [layer["count"] for layer in seen] == [2, 4, 1, 4, 40, 0, 2]
+    assert [layer["crs"] for layer in seen] == ["EPSG:32631"] * 6 + [""]
     scene = [500_000, 4_999_488, 501_024, 5_000_000]
     assert detections["extent"] == run["extent"] == scene
     assert windows["extent"] == [500_000, 4_999_744, 501_024, 5_000_000]
@@ -100,6 +100,9 @@ def test_geopackages_open_in_place_and_in_style(make_result, tmp_path, look) -> 
     assert windows["legend"][0] == "full resolution"
     assert run["renderer"] == "singleSymbol"
     assert run["colours"] == ["#8c8c8c"]
+    assert raw["renderer"] == "categorizedSymbol"
+    assert set(raw["colours"]) <= {"#8c8c8c", "#ff8c00"}
+    assert raw["label"] == ""
     assert several["renderer"] == "categorizedSymbol"
     assert several["legend"] == ["aircraft", '<ves&sel "é">']
     assert sorted(set(several["colours"])) == ["#00e5ff", "#ff2d78"]

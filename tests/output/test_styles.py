@@ -36,7 +36,9 @@ def test_class_names_are_escaped(name) -> None:
 
 def test_every_layer_has_a_style_of_a_few_kilobytes(make_result) -> None:
     styles = layer_styles(make_result(1))
-    assert list(styles) == ["detections", "windows", "run"]
+    assert list(styles) == ["detections", "windows", "run", "raw"]
     assert all(len(qml) < 4000 for qml in styles.values())
     assert "failed" in windows_qml()
     assert 'value="dash"' in styles["windows"]
+    assert 'value="dot"' in styles["raw"]
+    assert list(layer_styles(make_result(1, with_raw=False))) == ["detections", "windows", "run"]

@@ -1,0 +1,46 @@
+"""`geopdn calibrate`: thresholds, priorities and expected counts of existing weights, fitted on other places."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geopdn.cli import options
+from geopdn.cli.messages import say
+from geopdn.cli.train import find_config, show_scores
+from geopdn.errors import ConfigError, OutputError
+
+
+def calibrate(
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG", help="A training configuration that names scenes, labels and places.")
+    ],
+    *,
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Weights to calibrate; they stay as they are.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the new weights go.")],
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Calibrate weights on your own places, without training.
+
+    Recall estimates, priorities and the score threshold are fitted on the places that the configuration holds out for
+    calibration, and scores measured on its validation places.
+
+    Example: geopdn calibrate my-sites.yaml --model aircraft-50cm -o aircraft-my-sites.safetensors
+    """
+    path = find_config(config)
+    if output.suffix != ".safetensors":
+        raise ConfigError(f"-o {output}: weights are written as .safetensors")
+    if not output.resolve().parent.is_dir():
+        raise OutputError(f"-o {output}: the folder {output.resolve().parent} does not exist")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists: choose another -o or give --overwrite")
+    from geopdn.config import load_train_config
+    from geopdn.model.weights import find_weights, load_weights
+    from geopdn.train.finish import calibrate_again
+    from geopdn.train.places import find_scenes
+
+    settings = load_train_config(path)
+    scenes = find_scenes(settings.data, base=path.resolve().parent)
+    scores = calibrate_again(load_weights(find_weights(model)), settings, scenes, path=output, say=say)
+    typer.echo(f"Wrote {output}.")
+    show_scores(scores)

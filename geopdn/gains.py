@@ -1,0 +1,156 @@
+"""The gain per cost of every candidate window, kept up to date while windows are planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geopdn.config import WindowKind
+from geopdn.coverage import Coverage, scan
+from geopdn.geometry.window import Window
+
+LATTICE = 2  # cells between candidate positions
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Gains:
+    """Maps of the worth (gain per cost) of the windows of every kind, at their candidate positions.
+
+    Covering a core changes only the squares that overlap it, so only those are summed again: a plan of n windows
+    costs n small updates, whatever the scene's size.
+
+    Args:
+        coverage: the state; read again at every update.
+        price: what a window of a kind costs.
+        only: index of a kind: the windows of its full scan are the only candidates; None for all kinds on a lattice.
+    """
+
+    def __init__(self, coverage: Coverage, *, price: Callable[[WindowKind], float], only: int | None = None) -> None:
+        self._coverage = coverage
+        self._maps = [
+            _KindMap(coverage, index, price=price(kind), tiles=only is not None)
+            for index, kind in enumerate(coverage.kinds)
+            if only is None or index == only
+        ]
+
+    def best(self) -> tuple[int, int, int] | None:
+        """Kind, row and column (level-0 pixels of the core) of the best candidate, None if nothing is worth anything.
+
+        Equal worths are settled by kind, row and column.
+        """
+        best = max(self._maps, key=lambda m: m.best_worth())
+        if best.best_worth() <= 0:
+            return None
+        row, col = best.best_place()
+        return best.kind, row * self._coverage.cell_px, col * self._coverage.cell_px
+
+    def update(self, core: Window) -> None:
+        """Sum again what overlaps a core that has been covered."""
+        rows, cols = self._coverage.cells(core)
+        for each in self._maps:
+            each.update(rows, cols)
+
+    def bar(self, kind: int, *, everywhere: bool) -> None:
+        """Take the best candidate of a kind, or all of them, out of the choice."""
+        for each in self._maps:
+            if each.kind == kind:
+                each.bar(everywhere=everywhere)
+
+
+class _KindMap:
+    """Worth `[n, m]` of one kind's windows at their positions, and the best of each row `[n]`."""
+
+    def __init__(self, coverage: Coverage, kind: int, *, price: float, tiles: bool) -> None:
+        self.kind = kind
+        self._coverage, self._price = coverage, price
+        _, h, w = coverage.rate.shape
+        self._side = max(1, coverage.kinds[kind].core // coverage.cell_px)
+        if tiles:
+            cores = [item.core for item in scan(coverage.kinds, kind, size=coverage.size)]
+            self._tops = np.unique([core.row // coverage.cell_px for core in cores])
+            self._lefts = np.unique([core.col // coverage.cell_px for core in cores])
+        else:
+            self._tops, self._lefts = positions(h, self._side), positions(w, self._side)
+        self._open = np.ones((len(self._tops), len(self._lefts)), np.bool_)
+        self._worth = np.zeros(self._open.shape)
+        self._best = np.zeros(len(self._tops))
+        self.update(slice(0, h), slice(0, w))
+
+    def best_worth(self) -> float:
+        return float(self._best.max(initial=0.0))
+
+    def best_place(self) -> tuple[int, int]:
+        i, j = self._best_index()
+        return int(self._tops[i]), int(self._lefts[j])
+
+    def update(self, rows: slice, cols: slice) -> None:
+        i0, i1 = _overlapping(self._tops, self._side, rows)
+        j0, j1 = _overlapping(self._lefts, self._side, cols)
+        if i0 >= i1 or j0 >= j1:
+            return
+        tops, lefts = self._tops[i0:i1], self._lefts[j0:j1]
+        part = np.s_[:, tops[0] : tops[-1] + self._side, lefts[0] : lefts[-1] + self._side]
+        coverage = self._coverage
+        priority = coverage.priorities[self.kind][:, None, None].astype(np.float32)  # as the coverage stores it
+        mass = (coverage.rate[part] * np.maximum(priority - coverage.found[part], 0)).sum(0, dtype=np.float64)
+        sums = square_sums(mass, tops - tops[0], lefts - lefts[0], side=self._side)
+        self._worth[i0:i1, j0:j1] = np.where(self._open[i0:i1, j0:j1], sums / self._price, 0.0)
+        self._best[i0:i1] = self._worth[i0:i1].max(1)
+
+    def bar(self, *, everywhere: bool) -> None:
+        if everywhere:
+            self._open[:], self._worth[:], self._best[:] = False, 0.0, 0.0
+            return
+        i, j = self._best_index()
+        self._open[i, j], self._worth[i, j] = False, 0.0
+        self._best[i] = self._worth[i].max()
+
+    def _best_index(self) -> tuple[int, int]:
+        i = int(np.argmax(self._best))
+        return i, int(np.argmax(self._worth[i]))
+
+
+def _overlapping(starts: Ints, side: int, cells: slice) -> tuple[int, int]:
+    """Range of the sorted starts whose `side` cells overlap a slice of cells."""
+    first = int(np.searchsorted(starts, cells.start - side, "right"))
+    return first, int(np.searchsorted(starts, cells.stop, "left"))
+
+
+def lattice_sums(mass: Floats, side: int) -> tuple[Floats, Ints, Ints]:
+    """Sums over squares of `side` cells at every candidate position of a window.
+
+    Args:
+        mass: `[h, w]` what is summed.
+        side: of the squares, in cells; a smaller map is summed whole.
+
+    Returns:
+        Sums `[n, m]`, first rows `[n]` and first columns `[m]` of the squares.
+    """
+    h, w = mass.shape
+    tops, lefts = positions(h, side), positions(w, side)
+    return square_sums(mass, tops, lefts, side=side), tops, lefts
+
+
+def square_sums(mass: Floats, tops: Ints, lefts: Ints, *, side: int) -> Floats:
+    """Sums `[n, m]` of `[h, w]` over squares of `side` cells that start at rows `[n]` and columns `[m]`, clipped."""
+    h, w = mass.shape
+    summed = np.zeros((h + 1, w + 1))
+    summed[1:, 1:] = mass.cumsum(0).cumsum(1)
+    bottoms, rights = np.minimum(tops + side, h), np.minimum(lefts + side, w)
+    sums = (
+        summed[np.ix_(bottoms, rights)]
+        - summed[np.ix_(tops, rights)]
+        - summed[np.ix_(bottoms, lefts)]
+        + summed[np.ix_(tops, lefts)]
+    )
+    return np.asarray(np.maximum(sums, 0.0), np.float64)
+
+
+def positions(n_cells: int, side: int) -> Ints:
+    """Candidate first cells along one axis: every `LATTICE` cells, and the last that touches the far edge."""
+    last = max(0, n_cells - side)
+    return np.unique(np.append(np.arange(0, last + 1, LATTICE), last))
