@@ -48,8 +48,8 @@ class Sizes:
     @classmethod
     def of(cls, sides_px: NDArray[np.float64]) -> Sizes:
         """The sizes of objects `[N, 2]` (length, width) in pixels, N at least 1."""
-        values = np.percentile(sides_px[:, 0], [10, 100 / 3, 50, 200 / 3, 95])
-        return cls(*(float(value) for value in values), width=float(np.median(sides_px[:, 1])))
+        short, lower, middle, upper, long = np.percentile(sides_px[:, 0], [10, 100 / 3, 50, 200 / 3, 95]).tolist()
+        return cls(short, lower, middle, upper, long, width=float(np.median(sides_px[:, 1])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,5 @@ def _shared_ground(scenes: Sequence[SurveyedScene], sides: Sequence[str]) -> Ite
         share, a, b = max(both)
         pair = " and ".join(f"{scenes[k].path.name} ({sides[k]})" for k in (a, b))
         more = f", and {len(both) - 1} more pairs of scenes do" if len(both) > 1 else ""
-        yield Problem(
-            f"{pair} share {share:.0%} of their ground{more}: scores will be too good; put scenes of one place on one side"
-        )
+        text = f"{pair} share {share:.0%} of their ground{more}: scores will be too good"
+        yield Problem(f"{text}; put scenes of one place on one side")
