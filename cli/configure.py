@@ -61,19 +61,21 @@ def configure(
     pairs, labels = pair(find_rasters(inputs[:-1]), given)
     seen = survey(pairs)
     stop_at_errors(seen.problems, say=say)
+    say(f"{len(pairs)} scenes, {sum(len(scene.truth) for scene in seen.scenes)} objects; looking at pixel values")
     draft = make_draft(seen, name=name_from(output.stem), labels=labels, bands=split_bands(bands))
-    stop_at_errors(side_problems(seen.scenes, draft.split.sides, seen.classes), say=say)
+    of_split = list(side_problems(seen.scenes, draft.split.sides, seen.classes))
+    stop_at_errors(of_split, say=say)
     text = compose(draft, folder=output.absolute().parent)
     with replacing(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    _summary(draft, seen)
+    _summary(draft, seen, n_problems=len(seen.problems) + len(of_split))
     weights = Path("runs") / draft.name / f"{draft.name}.safetensors"
     typer.echo(f"Wrote {output}. Read it, change what you know better, then:")
     typer.echo(f"  geopdn train {output}")
     typer.echo(f"  geopdn detect SCENE --model {weights}")
 
 
-def _summary(draft: "Draft", seen: "Survey") -> None:
+def _summary(draft: "Draft", seen: "Survey", *, n_problems: int) -> None:
     """Objects, sizes and choices as a table on stdout."""
     import numpy as np
 
@@ -88,17 +90,25 @@ def _summary(draft: "Draft", seen: "Survey") -> None:
     windows = ", ".join(f"{kind.extent} px at 1/{1 << kind.level}" for kind in draft.recipe.kinds)
     rows += [
         ("windows", f"{windows}; overview at 1/{round(1 / draft.recipe.global_scale)}"),
-        ("validation", ", ".join(draft.split.validation) or "none"),
-        ("calibration", ", ".join(draft.split.calibration) or "none"),
-        (
-            "problems",
-            "none" if not seen.problems else f"{len(seen.problems)} kinds of the labels, see the warnings above",
-        ),
+        *((side, _side(draft, seen, side)) for side in ("train", "calibration", "validation")),
+        ("problems", f"{n_problems}, in the warnings above" if n_problems else "none"),
     ]
     print_facts(rows)
 
 
-def _range(lengths: "object", pixel_m: float) -> str:
+def _side(draft: "Draft", seen: "Survey", side: str) -> str:
+    """Scenes, objects and places of one side of the split."""
+    from geopdn.survey.problems import few
+
+    every = zip(seen.scenes, draft.split.places, strict=True)
+    mine = [(len(scene.truth), place) for scene, place in every if draft.split.side_of(place) == side]
+    if not mine:
+        return "none"
+    return f"{len(mine)} scenes, {sum(n for n, _ in mine)} objects: {few(sorted({p for _, p in mine}), most=8)}"
+
+
+def _range(lengths: object, pixel_m: float) -> str:
+    """Lengths in metres and in pixels, empty where there are none."""
     import numpy as np
 
     values = np.asarray(lengths, np.float64)

@@ -326,7 +326,16 @@ def load_train_config(path: Path) -> TrainConfig:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error}") from None
+    return read_train_config(text, name=str(path))
+
+
+def read_train_config(text: str, *, name: str) -> TrainConfig:
+    """The training configuration in a YAML text; `name` is what messages call it.
+
+    Raises:
+        ConfigError: it is not YAML, or a key or value is wrong; the message names it.
+    """
     try:
-        return TrainConfig.model_validate(parse_yaml(text, name=str(path)))
+        return TrainConfig.model_validate(parse_yaml(text, name=name))
     except ValidationError as error:
-        raise ConfigError(describe(error, name=str(path), known=_known_keys(TrainConfig))) from None
+        raise ConfigError(describe(error, name=name, known=_known_keys(TrainConfig))) from None

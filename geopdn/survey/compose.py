@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from geopdn.config import TrainConfig, parse_yaml
+from geopdn.config import read_train_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def compose(draft: Draft, *, folder: Path) -> str:
         folder: folder that it will lie in; its paths are relative to it.
 
     Raises:
-        pydantic.ValidationError: a value is not accepted, such as the name of a class.
+        ConfigError: a value is not accepted, such as the name of a class.
     """
     classes = list(draft.counts)
     n = sum(draft.counts.values())
@@ -91,7 +91,7 @@ def compose(draft: Draft, *, folder: Path) -> str:
         *_training(draft),
     ]
     text = "\n".join(lines) + "\n"
-    TrainConfig.model_validate(parse_yaml(text, name="the proposed configuration"))
+    read_train_config(text, name="the proposed configuration")
     return text
 
 

@@ -29,7 +29,7 @@ def feature_problems(table: Any, file: LabelFile) -> Iterator[Problem]:
         At most one problem of each kind.
     """
     if not len(table):
-        yield Problem(f"{file} has no features: check the file and the layer", is_error=True)
+        yield Problem(f"{file} has no features, its scene is taken as empty ground: check the file and the layer")
         return
     geometries = np.asarray(table.geometry.values, dtype=object)
     empty = shapely.is_missing(geometries) | shapely.is_empty(geometries)

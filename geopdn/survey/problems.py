@@ -24,25 +24,30 @@ class Problem:
     is_error: bool = False
 
 
+MOST_LINES = 20
+"""Warnings, and errors, that are said one by one: hundreds of label files may all have the same one."""
+
+
 def stop_at_errors(problems: Iterable[Problem], *, say: Callable[[str], None]) -> None:
     """Say the warnings and raise the errors.
 
     Args:
         problems: in the order in which they are to be said.
-        say: receives one line a warning.
+        say: receives one line a problem, but for the last error.
 
     Raises:
-        LabelError: at least one is an error; the message is the first, and how many more there are.
+        LabelError: at least one is an error; the message is the last one.
     """
-    errors = []
-    for problem in problems:
-        if problem.is_error:
-            errors.append(problem.text)
-        else:
-            say(f"warning: {problem.text}")
-    if errors:
-        more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
-        raise LabelError(f"{errors[0]}{more}")
+    every = list(problems)
+    warnings = [problem.text for problem in every if not problem.is_error]
+    *errors, last = [problem.text for problem in every if problem.is_error] or [""]
+    for kind, texts in (("warning", warnings), ("error", errors)):
+        for text in texts[:MOST_LINES]:
+            say(f"{kind}: {text}")
+        if len(texts) > MOST_LINES:
+            say(f"{kind}: {len(texts) - MOST_LINES} more of this kind")
+    if last:
+        raise LabelError(last)
 
 
 def few(names: Iterable[str], *, most: int = 3) -> str:

@@ -13,13 +13,15 @@ from geopdn.config import WindowKind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Objects this long in a window's own pixels are well seen by the high-resolution stream: aircraft of 40 to 200 px are
-# found as well at half and at quarter resolution (configs/aircraft-50cm.yaml).
-WELL_SEEN_PX = 16.0
+# Objects this long in a window's own pixels are well seen by the high-resolution stream: aircraft of 40 px and more are
+# found as well at half resolution (configs/aircraft-50cm.yaml).
+WELL_SEEN_PX = 20.0
 # Pixels of the overview's mean that an object needs to be expected at 1/8 (`geopdn prepare` halves it).
 EXPECTED_PX = 16.0
 # Under this length or width the head needs a position every 2 px (configs/vessels-sentinel2.yaml).
 FINE_HEAD_LENGTH_PX, FINE_HEAD_WIDTH_PX = 12.0, 6.0
+# Under this width an error of two pixels costs half of the overlap (IoU).
+NARROW_PX = 8.0
 MOST_LEVEL = 4
 TENSOR_PX = 512
 SHARES = {1: (1.0,), 2: (0.65, 0.35), 3: (0.5, 0.3, 0.2), 4: (0.4, 0.3, 0.2, 0.1), 5: (0.3, 0.25, 0.2, 0.15, 0.1)}
@@ -92,13 +94,13 @@ def propose(sizes: Sizes, *, scene_px: float, n_objects: int) -> Recipe:
         n_objects: objects to learn from.
     """
     fine, coarse = levels(sizes)
-    small = sizes.short < EXPECTED_PX
+    small = overview_scale(sizes) > 1 / 8
     is_fine_head = sizes.short < FINE_HEAD_LENGTH_PX or sizes.width < FINE_HEAD_WIDTH_PX
     largest = sizes.long / 2**fine
     window = min(320, max(192, math.ceil(4 * largest / 32) * 32))
     region = min(1024 if small else 2048, max(512, math.ceil(scene_px / 256) * 256))
     shares = (0.0,) * fine + SHARES[coarse - fine + 1]
-    tiny = sizes.width < FINE_HEAD_WIDTH_PX
+    is_narrow = sizes.width < NARROW_PX
     steps = 2000 if is_fine_head else 1200
     known, minutes = ("vessels-sentinel2", 41) if is_fine_head else ("aircraft-50cm", 53)
     reasons = {
@@ -112,25 +114,32 @@ def propose(sizes: Sizes, *, scene_px: float, n_objects: int) -> Recipe:
         "neck": "half of the default: at stride 2 a position costs four times as much"
         if is_fine_head
         else "at 64, neck and head at stride 4 would cost as much as the whole backbone",
-        "match_iou": "a pixel's error of objects so narrow already halves the overlap" if tiny else "the usual overlap",
+        "match_iou": f"half of the objects are narrower than {sizes.width:.0f} px: two pixels off halve the overlap"
+        if is_narrow
+        else "the usual overlap",
         "region_px": "about the scenes' size" if region < (1024 if small else 2048) else "256 px of the overview",
         "window_px": f"four times the long objects ({largest:.0f} px at level {fine}), within 192 and 320 px",
         "level_shares": "levels of the windows above, most at the finest",
         "steps": f"for {n_objects} objects; {known} took as many in {minutes} minutes on two cores",
     }
     return Recipe(
-        global_scale=0.25 if small else 0.125,
+        global_scale=overview_scale(sizes),
         size_edges_px=_edges(sizes),
         kinds=window_kinds(sizes, fine, coarse),
         head_stride=2 if is_fine_head else 4,
         neck=32 if is_fine_head else 48,
-        match_iou=0.3 if tiny else 0.5,
+        match_iou=0.3 if is_narrow else 0.5,
         region_px=region,
         window_px=window,
         level_shares=shares,
         steps=steps,
         reasons=reasons,
     )
+
+
+def overview_scale(sizes: Sizes) -> float:
+    """Pixels of the overview per pixel of the scene at which short objects can still be expected."""
+    return 0.25 if sizes.short < EXPECTED_PX else 0.125
 
 
 def levels(sizes: Sizes) -> tuple[int, int]:

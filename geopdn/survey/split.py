@@ -67,7 +67,7 @@ def propose_split(scenes: Sequence[SurveyedScene]) -> Split:
     pattern, named, groups, reason = _groups(scenes)
     counts = np.array([scene.counts for scene in scenes])
     members = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
-    each = np.array([counts[index].sum(0) for index in members])
+    each = np.array([[*counts[index].sum(0), len({named[i] for i in index.tolist()})] for index in members])
     taken = _hold_out(each)
     validation, calibration = (
         tuple(sorted({named[i] for group in side for i in members[group].tolist()})) for side in taken
@@ -119,13 +119,13 @@ def _joined(named: Sequence[str], first: NDArray[np.int64], second: NDArray[np.i
 
 
 def _hold_out(each: NDArray[np.int64]) -> tuple[list[int], list[int]]:
-    """Groups for validation and for calibration: about their shares of every class, as few groups as that takes.
+    """Groups for validation and for calibration: about their shares of every class and of the places.
 
     Args:
-        each: `[groups, classes]` objects.
+        each: `[groups, classes + 1]` objects of each class, and places.
     """
     total = np.maximum(each.sum(0), 1)
-    free = {group for group in range(len(each)) if each[group].sum()}
+    free = {group for group in range(len(each)) if each[group, :-1].sum()}
     sides: list[list[int]] = [[], []]
     for side, share in zip(sides, (VALIDATION_SHARE, CALIBRATION_SHARE), strict=True):
         have = np.zeros(each.shape[1])

@@ -109,7 +109,7 @@ def survey(given: Sequence[Labelled], *, classes: Sequence[str] | None = None) -
         placed = [(frame, size) for frame, size in members if size is not None]
         found = list(_file_problems(table, file, [frame for frame, _ in placed]))
         problems += found
-        unusable = any(problem.is_error for problem in found)
+        unusable = any(problem.is_error for problem in found) or table.empty
         for frame, size in placed:
             scenes[Path(frame.name)] = (
                 SurveyedScene(Path(frame.name), frame, size, _nothing(names), upright=False)
@@ -117,6 +117,9 @@ def survey(given: Sequence[Labelled], *, classes: Sequence[str] | None = None) -
                 else _objects(table, frame, size, file=file, names=names)
             )
     ordered = tuple(scenes[item.scene] for item in given if item.scene in scenes)
+    if not any(problem.is_error for problem in problems) and not any(len(scene.truth) for scene in ordered):
+        text = f"none of the {len(ordered)} scenes shows a labelled object: check the files, layers and systems"
+        problems.append(Problem(text, is_error=True))
     return Survey(ordered, names, (*problems, *_object_problems(ordered)))
 
 
@@ -128,7 +131,7 @@ def _file_problems(table: Any, file: LabelFile, frames: Sequence[SceneFrame]) ->
     """What is wrong with one file, given the scenes that it is about."""
     found = list(feature_problems(table, file))
     yield from found
-    if any(problem.is_error for problem in found) or not frames:
+    if table.empty or any(problem.is_error for problem in found) or not frames:
         return
     geometries, crs = np.asarray(table.geometry.values, dtype=object), table.crs
     if crs is None:

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
     from geopdn.survey.survey import SurveyedScene
 
+SAME_SIZE = 1.02
+"""Pixel sizes within this factor are called the same."""
 SAMPLED_SCENES = 6
 """Scenes whose values are looked at; each costs a pass over the pixels where it has no overviews."""
 LOW_PERCENT, HIGH_PERCENT = 1.0, 99.5
-ALIKE = 2.0
-"""Scenes whose upper limits differ by less than this factor share fixed limits."""
+ALIKE = 3.0
+"""Scenes whose upper limits differ by less than this factor share fixed limits: cloud alone makes as much of it."""
 BAND_NAME = r"[A-Za-z0-9][A-Za-z0-9 _.+-]{0,59}"
 
 
@@ -105,8 +107,9 @@ def _pixel_size(scenes: Sequence[SurveyedScene]) -> tuple[float, str]:
             f"{odd.path.name} has pixels of {odd.pixel_m:.3g} m, most scenes of {size:g} m: they cannot be learnt from "
             f"together (a factor of {MAX_RATIO:g} at most), configure them apart"
         )
-    if off.max() > TOLERANCE:
-        return size, f"the middle of {each.min():.3g} to {each.max():.3g} m on the ground; other scenes are resampled"
+    if off.max() > SAME_SIZE:
+        after = "some scenes are resampled" if off.max() > TOLERANCE else "near enough to be read as they are"
+        return size, f"the middle of {each.min():.3g} to {each.max():.3g} m on the ground; {after}"
     return size, "the scenes' own, on the ground"
 
 
@@ -131,8 +134,8 @@ def _radiometry(paths: Sequence[Path], bands: Sequence[str]) -> tuple[Radiometry
     if len(types) > 1 or len(limits) < 2 or tops.min() <= 0 or tops.max() > ALIKE * tops.min():
         why = f"the scenes' values are of {' and '.join(types)}" if len(types) > 1 else span
         return Radiometry("percentile", (LOW_PERCENT,), (HIGH_PERCENT,)), f"of each scene by itself: {why}"
-    low = min(0.0, _nice(float(lows.min())))
-    return Radiometry("fixed", (low,), (_nice(float(tops.max())),), tuple(types)), f"{span}: one range for all"
+    low, high = min(0.0, _nice(float(lows.min()))), _nice(float(np.median(tops)))
+    return Radiometry("fixed", (low,), (high,), tuple(types)), f"{span}: the middle one for all"
 
 
 def _nice(value: float) -> float:

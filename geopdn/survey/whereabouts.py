@@ -46,7 +46,8 @@ def touching(geometries: NDArray[np.object_], crs: CRS, frame: SceneFrame) -> Ma
     np.minimum.at(low, owner[known], pixels[known])
     np.maximum.at(high, owner[known], pixels[known])
     limits = np.array([frame.size.width, frame.size.height])
-    touches: Mask = np.logical_and(low < limits, high > 0).all(axis=1)
+    inside: Mask = (low < limits) & (high > 0)
+    touches: Mask = np.asarray(inside.all(1), np.bool_)
     touches[owner[~known]] = False
     return touches
 

@@ -95,11 +95,12 @@ def train(
 
 
 def check_labels(config: TrainConfig, scenes: list[LabelledScene], *, say: Say) -> None:
-    """Say what is doubtful about the labels and the split.
+    """Say what is doubtful about the labels, the split and the sizes of windows.
 
     Raises:
         LabelError: nothing can be learnt from them as they are.
     """
+    from geopdn.survey.advice import window_advice
     from geopdn.survey.problems import stop_at_errors
     from geopdn.survey.sides import side_problems
     from geopdn.survey.survey import survey
@@ -107,6 +108,7 @@ def check_labels(config: TrainConfig, scenes: list[LabelledScene], *, say: Say) 
     seen = survey([Labelled(scene.path, scene.labels) for scene in scenes], classes=config.model.classes)
     stop_at_errors(seen.problems, say=say)
     stop_at_errors(side_problems(seen.scenes, [scene.split for scene in scenes], seen.classes), say=say)
+    say(window_advice(seen, config.model))
 
 
 def fit(
