@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -13,9 +14,6 @@ from geopdn.detections import SceneFrame
 from geopdn.errors import LabelError
 from geopdn.evaluate.layers import LabelFile, read_layer
 from geopdn.geometry.window import Size
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def recorded_frame(path: str | Path) -> SceneFrame | None:

@@ -23,6 +23,7 @@ FINE_HEAD_LENGTH_PX, FINE_HEAD_WIDTH_PX = 12.0, 6.0
 # Under this width an error of two pixels costs half of the overlap (IoU).
 NARROW_PX = 8.0
 MOST_LEVEL = 4
+MOST_HALO = 1024  # what `WindowKind` accepts
 TENSOR_PX = 512
 SHARES = {1: (1.0,), 2: (0.65, 0.35), 3: (0.5, 0.3, 0.2), 4: (0.4, 0.3, 0.2, 0.1), 5: (0.3, 0.25, 0.2, 0.15, 0.1)}
 
@@ -98,7 +99,7 @@ def propose(sizes: Sizes, *, scene_px: float, n_objects: int) -> Recipe:
     is_fine_head = sizes.short < FINE_HEAD_LENGTH_PX or sizes.width < FINE_HEAD_WIDTH_PX
     largest = sizes.long / 2**fine
     window = min(320, max(192, math.ceil(4 * largest / 32) * 32))
-    region = min(1024 if small else 2048, max(512, math.ceil(scene_px / 256) * 256))
+    region = min(1024 if small else 2048, max(512, math.ceil(0.98 * scene_px / 256) * 256))
     shares = (0.0,) * fine + SHARES[coarse - fine + 1]
     is_narrow = sizes.width < NARROW_PX
     steps = 2000 if is_fine_head else 1200
@@ -162,7 +163,7 @@ def window_kinds(sizes: Sizes, fine: int, coarse: int) -> tuple[WindowKind, ...]
         *((k, TENSOR_PX) for k in range(fine + 1, coarse + 1)),
     ]:
         step = 32 << level if tensor == TENSOR_PX else 16 << level
-        halo = min(max(step, math.ceil(sizes.long / 2 / step) * step), (tensor << level) // 4)
+        halo = min(max(step, math.ceil(sizes.long / 2 / step) * step), (tensor << level) // 4, MOST_HALO)
         kinds.append(WindowKind(extent=tensor << level, level=level, halo=halo))
     return tuple(kinds)
 

@@ -109,4 +109,5 @@ def _pixels(points: NDArray[np.float64], crs: CRS, frame: SceneFrame) -> NDArray
             points = np.stack(ground.transformer(crs, frame.crs).transform(points[:, 0], points[:, 1]), -1)
         except GeoreferenceError as error:
             raise LabelError(f"labels cannot be brought to the CRS of {frame.name}: {error}") from error
-    return ground.map_to_pixel(points.reshape(-1, 2), frame.transform)
+    with np.errstate(invalid="ignore"):  # infinite outside the domain
+        return ground.map_to_pixel(points.reshape(-1, 2), frame.transform)
