@@ -52,7 +52,7 @@ def configure(
     from geopdn.survey.compose import compose, name_from
     from geopdn.survey.draft import make_draft
     from geopdn.survey.find import find_rasters, pair
-    from geopdn.survey.problems import stop_at_errors
+    from geopdn.survey.problems import counted, stop_at_errors
     from geopdn.survey.sides import side_problems
     from geopdn.survey.survey import survey
 
@@ -61,7 +61,8 @@ def configure(
     pairs, labels = pair(find_rasters(inputs[:-1]), given)
     seen = survey(pairs)
     stop_at_errors(seen.problems, say=say)
-    say(f"{len(pairs)} scenes, {sum(len(scene.truth) for scene in seen.scenes)} objects; looking at pixel values")
+    n_objects = sum(len(scene.truth) for scene in seen.scenes)
+    say(f"{counted(len(pairs), 'scene')}, {counted(n_objects, 'object')}; looking at pixel values")
     draft = make_draft(seen, name=name_from(output.stem), labels=labels, bands=split_bands(bands))
     of_split = list(side_problems(seen.scenes, draft.split.sides, seen.classes))
     stop_at_errors(of_split, say=say)
@@ -80,13 +81,14 @@ def _summary(draft: "Draft", seen: "Survey", *, n_problems: int) -> None:
     import numpy as np
 
     from geopdn.cli.tables import print_facts
+    from geopdn.survey.problems import counted
 
     sides = np.concatenate([scene.sides_m for scene in seen.scenes])
     label = np.concatenate([scene.truth.labels for scene in seen.scenes])
     size = draft.values.pixel_size_m
     rows = [("scenes", f"{len(seen.scenes)}, pixels of {size:g} m, bands {', '.join(draft.values.bands)}")]
     for index, (name, n) in enumerate(draft.counts.items()):
-        rows.append((name, f"{n} objects{_range(sides[label == index, 0], size)}"))
+        rows.append((name, f"{counted(n, 'object')}{_range(sides[label == index, 0], size)}"))
     windows = ", ".join(f"{kind.extent} px at 1/{1 << kind.level}" for kind in draft.recipe.kinds)
     rows += [
         ("windows", f"{windows}; overview at 1/{round(1 / draft.recipe.global_scale)}"),
@@ -98,13 +100,14 @@ def _summary(draft: "Draft", seen: "Survey", *, n_problems: int) -> None:
 
 def _side(draft: "Draft", seen: "Survey", side: str) -> str:
     """Scenes, objects and places of one side of the split."""
-    from geopdn.survey.problems import few
+    from geopdn.survey.problems import counted, few
 
     every = zip(seen.scenes, draft.split.places, strict=True)
     mine = [(len(scene.truth), place) for scene, place in every if draft.split.side_of(place) == side]
     if not mine:
         return "none"
-    return f"{len(mine)} scenes, {sum(n for n, _ in mine)} objects: {few(sorted({p for _, p in mine}), most=8)}"
+    scenes, objects = counted(len(mine), "scene"), counted(sum(n for n, _ in mine), "object")
+    return f"{scenes}, {objects}: {few(sorted({place for _, place in mine}), most=8)}"
 
 
 def _range(lengths: object, pixel_m: float) -> str:

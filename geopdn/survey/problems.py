@@ -50,6 +50,11 @@ def stop_at_errors(problems: Iterable[Problem], *, say: Callable[[str], None]) -
         raise LabelError(last)
 
 
+def counted(n: int, noun: str) -> str:
+    """`1 label`, `2 labels`."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
 def few(names: Iterable[str], *, most: int = 3) -> str:
     """The first names, and how many more there are."""
     every = list(names)

@@ -22,6 +22,8 @@ EXPECTED_PX = 16.0
 FINE_HEAD_LENGTH_PX, FINE_HEAD_WIDTH_PX = 12.0, 6.0
 # Under this width an error of two pixels costs half of the overlap (IoU).
 NARROW_PX = 8.0
+# Sides of training regions at overviews of 1/4 and of 1/8, as in the configurations that ship.
+SMALL_REGION_PX, LARGE_REGION_PX = 512, 2048
 MOST_LEVEL = 4
 MOST_HALO = 1024  # what `WindowKind` accepts
 TENSOR_PX = 512
@@ -99,7 +101,8 @@ def propose(sizes: Sizes, *, scene_px: float, n_objects: int) -> Recipe:
     is_fine_head = sizes.short < FINE_HEAD_LENGTH_PX or sizes.width < FINE_HEAD_WIDTH_PX
     largest = sizes.long / 2**fine
     window = min(320, max(192, math.ceil(4 * largest / 32) * 32))
-    region = min(1024 if small else 2048, max(512, math.ceil(0.98 * scene_px / 256) * 256))
+    most = SMALL_REGION_PX if small else LARGE_REGION_PX
+    region = min(most, max(512, math.ceil(0.98 * scene_px / 256) * 256))
     shares = (0.0,) * fine + SHARES[coarse - fine + 1]
     is_narrow = sizes.width < NARROW_PX
     steps = 2000 if is_fine_head else 1200
@@ -118,7 +121,7 @@ def propose(sizes: Sizes, *, scene_px: float, n_objects: int) -> Recipe:
         "match_iou": f"half of the objects are narrower than {sizes.width:.0f} px: two pixels off halve the overlap"
         if is_narrow
         else "the usual overlap",
-        "region_px": "about the scenes' size" if region < (1024 if small else 2048) else "256 px of the overview",
+        "region_px": f"{region * overview_scale(sizes):.0f} px of the overview",
         "window_px": f"four times the long objects ({largest:.0f} px at level {fine}), within 192 and 320 px",
         "level_shares": "levels of the windows above, most at the finest",
         "steps": f"for {n_objects} objects; {known} took as many in {minutes} minutes on two cores",

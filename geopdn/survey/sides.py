@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geopdn.survey.footprints import SHARED_AREA, neighbours
-from geopdn.survey.problems import Problem, few
+from geopdn.survey.problems import Problem, counted, few
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TRAIN = "train"
 HELD_OUT = ("calibration", "validation")
-# Fewer objects than this of a class have never been enough for us (docs/experiments.md has runs with 92).
+# Fewer objects of a class have not been tried; 92 reached AP 0.38 (docs/experiments.md, run 14).
 FEW_OBJECTS = 50
 
 
@@ -33,7 +33,7 @@ def side_problems(scenes: Sequence[SurveyedScene], sides: Sequence[str], classes
     """
     counts = {side: _counts(scenes, sides, side, n=len(classes)) for side in (TRAIN, *HELD_OUT)}
     if not counts[TRAIN].sum():
-        text = f"none of the {sides.count(TRAIN)} training scenes shows a labelled object"
+        text = f"none of the {counted(sides.count(TRAIN), 'training scene')} shows a labelled object"
         yield Problem(f"{text}: check labels and scenes, or hold out other places", is_error=True)
         return
     bare = [scene.path.name for scene in scenes if not len(scene.truth)]
@@ -44,7 +44,7 @@ def side_problems(scenes: Sequence[SurveyedScene], sides: Sequence[str], classes
     for index, name in enumerate(classes):
         n = int(counts[TRAIN][index])
         if n < FEW_OBJECTS:
-            text = f"class {name!r} has {n} objects in the training scenes"
+            text = f"class {name!r} has {counted(n, 'object')} in the training scenes"
             yield Problem(f"{text}: expect little under {FEW_OBJECTS}; label more, or join classes")
         for side in HELD_OUT:
             if side in sides and n and not counts[side][index]:

@@ -15,7 +15,7 @@ from geopdn.output.frames import ground_sizes
 from geopdn.scene import Scene
 from geopdn.scene.frame import frame_of
 from geopdn.survey.features import feature_problems
-from geopdn.survey.problems import Problem, few
+from geopdn.survey.problems import Problem, counted, few
 from geopdn.survey.whereabouts import name_of, other_reading, touching
 
 if TYPE_CHECKING:
@@ -118,7 +118,9 @@ def survey(given: Sequence[Labelled], *, classes: Sequence[str] | None = None) -
             )
     ordered = tuple(scenes[item.scene] for item in given if item.scene in scenes)
     if not any(problem.is_error for problem in problems) and not any(len(scene.truth) for scene in ordered):
-        text = f"none of the {len(ordered)} scenes shows a labelled object: check the files, layers and systems"
+        text = (
+            f"none of the {counted(len(ordered), 'scene')} shows a labelled object: check the files, layers and systems"
+        )
         problems.append(Problem(text, is_error=True))
     return Survey(ordered, names, (*problems, *_object_problems(ordered)))
 
@@ -150,14 +152,16 @@ def _file_problems(table: Any, file: LabelFile, frames: Sequence[SceneFrame]) ->
     present = ~(table.geometry.is_empty | table.geometry.isna()).to_numpy()
     if not inside.any():
         hint = other_reading(geometries, crs, frames)
-        text = f"{file}: none of its {present.sum()} labels touches any of the {len(frames)} scenes; they are in"
+        n, of = counted(int(present.sum()), "label"), counted(len(frames), "scene")
         span = ", ".join(f"{value:.6g}" for value in table.total_bounds)
-        theirs = f"{name_of(crs)} and span ({span}), {Path(frames[0].name).name} is in {name_of(frames[0].crs)}"
-        yield Problem(f"{text} {theirs}: {_assign(hint)}", is_error=True)
+        theirs = f"they are in {name_of(crs)} and span ({span})"
+        ours = f"{Path(frames[0].name).name} is in {name_of(frames[0].crs)}"
+        text = f"{file}: none of its {n} touches any of the {of}; {theirs}, {ours}: {_assign(hint)}"
+        yield Problem(text, is_error=True)
         return
     outside = present & ~inside
     if outside.any():
-        text = f"{file}: {outside.sum()} of {present.sum()} labels lie outside of their scenes, left out"
+        text = f"{file}: {outside.sum()} of {counted(int(present.sum()), 'label')} outside of their scenes, left out"
         yield Problem(f"{text}: check the CRS and the choice of scenes if these are many")
 
 
@@ -183,13 +187,13 @@ def _object_problems(scenes: Sequence[SurveyedScene]) -> Iterator[Problem]:
     repeated = [scene for scene in scenes if scene.truth.n_repeated]
     if repeated:
         n, where = sum(scene.truth.n_repeated for scene in repeated), few(scene.path.name for scene in repeated)
-        yield Problem(
-            f"{n} labels mark an object that another of the class marks (IoU over 0.5), counted once: {where}"
-        )
+        yield Problem(f"labels whose object another of the class marks too (IoU over 0.5), left out: {n}, in {where}")
     double = {scene.path.name: _in_two_classes(scene.truth) for scene in scenes}
     if any(double.values()):
         where = few(name for name, n in double.items() if n)
-        yield Problem(f"{sum(double.values())} objects are marked as two classes, learnt as both: {where}; keep one")
+        yield Problem(
+            f"objects that are marked as two classes, learnt as both: {sum(double.values())}, in {where}; keep one"
+        )
     lengths = np.concatenate([np.zeros(0), *(scene.truth.boxes[:, 2] for scene in scenes)])
     small = int((lengths < SMALLEST_PX).sum())
     if small:

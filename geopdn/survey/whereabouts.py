@@ -77,7 +77,7 @@ def other_reading(geometries: NDArray[np.object_], crs: CRS | None, frames: Sequ
             if inside >= TELLING_SHARE:
                 turned = " with x and y swapped" if swapped else ""
                 same = " as declared" if system == crs else ""
-                return f"read as {name_of(system)}{same}{turned}, {inside:.0%} of them would"
+                return f"read as {name_of(system)}{same}{turned}, {inside:.0%} of them would lie there"
     return ""
 
 

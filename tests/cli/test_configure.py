@@ -28,7 +28,7 @@ def test_it_prints_what_it_saw_and_what_comes_next(cli, tmp_path):
     assert rows["tug"].strip() == "24 objects, 120 to 120 m long, half under 120 m (12 to 12 px)"
     assert rows["ferry"].strip().startswith("16 objects")
     assert rows["windows"].strip() == "512 px at 1/1, 256 px at 1/1; overview at 1/4"
-    assert rows["validation"].strip().startswith("1 scenes, 10 objects: port")
+    assert rows["validation"].strip().startswith("1 scene, 10 objects: port")
     assert lines[-2:] == ["  geopdn train my.yaml", "  geopdn detect SCENE --model runs/my/my.safetensors"]
     assert "warning: class 'tug' has 12 objects in the training scenes" in done.err
     config = load_train_config(tmp_path / "my.yaml")

@@ -111,7 +111,7 @@ def test_what_is_wrong_with_a_split_is_said(tmp_path):
     assert any("no place is held out for calibration" in text for text in said("train", "validation", "train", "train"))
     (error,) = side_problems(seen.scenes, ["validation", "calibration", "calibration", "train"], seen.classes)
     assert error.is_error
-    assert "none of the 1 training scenes shows a labelled object" in error.text
+    assert "none of the 1 training scene shows a labelled object" in error.text
 
 
 def test_shared_ground_is_said(tmp_path):

@@ -57,7 +57,7 @@ def test_what_has_no_place_touches_nothing():
 def test_other_readings():
     shapes = geometries([on_map(10 * k, 10, 10 * k + 5, 30) for k in range(8)])
     assert other_reading(shapes, CRS.from_epsg(32633), [FRAME]) == (
-        "read as EPSG:32631 (WGS 84 / UTM zone 31N), 100% of them would"
+        "read as EPSG:32631 (WGS 84 / UTM zone 31N), 100% of them would lie there"
     )
     assert "EPSG:32631" in other_reading(shapes, None, [FRAME])
     swapped = shapely.transform(shapes, lambda xy: xy[:, ::-1])
