@@ -25,7 +25,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from geopdn.evaluate.labels import truth_of
-from geopdn.evaluate.layers import read_layer
+from geopdn.evaluate.layers import LabelFile, read_layer
 from geopdn.geometry import boxes as box
 from geopdn.scene import Scene
 from geopdn.scene.frame import frame_of
@@ -48,7 +48,7 @@ class Labelled:
 def read(path: Path, table: Any, *, labels: Path) -> Labelled:
     """A scene with its labels; objects that are marked twice count once, those not to be scored are `truncated`."""
     with Scene.open(str(path)) as scene:
-        truth = truth_of(table, frame_of(scene), path=labels, upright=True, allow_empty=True)
+        truth = truth_of(table, frame_of(scene), file=LabelFile(labels), upright=True, allow_empty=True)
     names = [truth.names[label] for label in truth.labels]
     return Labelled(path, box.bounds(truth.boxes), names, truth.ignore)
 

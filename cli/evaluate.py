@@ -51,6 +51,9 @@ def evaluate(
             "'^(site[0-9]+)_'. Intervals are by place. Default: each scene is a place.",
         ),
     ] = None,
+    label_field: options.LabelField = None,
+    layer: options.Layer = None,
+    point_size: options.PointSize = None,
     one_class: Annotated[bool, typer.Option("--one-class", help="Compare places only, not class names.")] = False,
     output: Annotated[
         Path | None,
@@ -83,10 +86,12 @@ def evaluate(
         raise ConfigError(f"--scene is for one file, {detections} is a folder: leave it out, GeoPackages record theirs")
     given: list[str | Path] = [detections, labels, *([scene] if scene else [])]
     with _checked(output, inputs=given, overwrite=overwrite):
+        from geopdn.evaluate.layers import LabelFile
         from geopdn.evaluate.report import evaluate_result
 
+        there = LabelFile(labels, layer=layer, label_field=label_field, point_size_m=point_size)
         frame = None if scene is None else _frame(scene)
-        report = evaluate_result(detections, labels, frame=frame, iou=iou, one_class=one_class, place=place)
+        report = evaluate_result(detections, there, frame=frame, iou=iou, one_class=one_class, place=place)
         if output is not None:
             _write(report, output)
     typer.echo(_record(report) if as_json else report.to_markdown(), nl=False)

@@ -12,6 +12,7 @@ import typer
 from geopdn import __version__
 from geopdn.cli.bench import bench
 from geopdn.cli.calibrate import calibrate
+from geopdn.cli.configure import configure
 from geopdn.cli.detect import detect
 from geopdn.cli.evaluate import evaluate
 from geopdn.cli.info import info
@@ -37,7 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _command in (detect, merge, info, saliency, prepare, models, evaluate, bench, train, calibrate, simulate):
+_COMMANDS = (detect, merge, info, saliency, prepare, models, evaluate, bench, configure, train, calibrate, simulate)
+for _command in _COMMANDS:
     app.command(no_args_is_help=False)(_command)
 
 

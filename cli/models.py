@@ -57,9 +57,13 @@ def _scores(scores: dict[str, Any]) -> list[tuple[str, str]]:
             rows.append((name, f"{', '.join(values)}, reading {100 * one.get('share', 1):.0f} % of the pixels"))
     if rows:
         places = ", ".join(str(place) for place in scores.get("places", []))
-        seen = ", where the threshold and the saliency were fitted" if scores.get("split") == "calibration" else ""
+        seen = _SEEN.get(scores.get("split", ""), "")
         rows.append(("scored on", f"{scores.get('scenes', '?')} scenes of {places or 'unknown places'}{seen}"))
     return rows or [("scores", "unknown")]
 
 
+_SEEN = {
+    "calibration": ", where the threshold and the saliency were fitted",
+    "train": ", which it was trained on: no measure of other places",
+}
 _SHOWN = {"ap": "AP", "f1": "F1", "recall": "recall"}

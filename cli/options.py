@@ -27,6 +27,19 @@ NoOverviews = Annotated[
 PixelOutput = Annotated[
     bool, typer.Option("--pixel-output", help="Accept a scene without CRS and write pixel coordinates (.gpkg only).")
 ]
+LabelField = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN", help="The labels' column with the class names. Default: `label`, where there is one."
+    ),
+]
+Layer = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The labels' layer. Default: `labels`, else the only one.")
+]
+PointSize = Annotated[
+    float | None,
+    typer.Option(min=0.01, metavar="METRES", help="Side of the square that stands for a label that is a point."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors and warnings remain.")]

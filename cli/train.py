@@ -51,9 +51,11 @@ def show_scores(found: dict[str, Any]) -> None:
     for name in ("full", "default"):
         scores = found.get(name)
         if scores:
-            values = ", ".join(f"{key} {value}" for key, value in scores.items() if value is not None)
             what = f"{found['split']} places, {'full scan' if name == 'full' else 'default budget'}"
-            typer.echo(f"{what.capitalize()}: {values}.")
+            by_class = scores.get("classes", {})
+            for label, values in {"": scores, **{f", {label}": values for label, values in by_class.items()}}.items():
+                shown = ", ".join(f"{k} {v}" for k, v in values.items() if v is not None and k != "classes")
+                typer.echo(f"{what.capitalize()}{label}: {shown}.")
 
 
 def find_config(name: str) -> Path:

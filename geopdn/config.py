@@ -153,6 +153,9 @@ class SceneLabels(Strict):
     Attributes:
         scenes: glob pattern of rasters, relative to `root`.
         labels: vector file; `{stem}` stands for the scene's file name without its ending.
+        layer: its layer; None takes `labels`, else `detections`, else the only one.
+        label_field: its column with the class names; None takes `label`, where present.
+        point_size_m: ground size of the square that stands for a label that is a point.
         place: regular expression with one group that names the place, searched in the file name.
         root: replaces the data section's root for this source.
         weight: how often a place of this source is drawn, relative to the other sources' places.
@@ -160,6 +163,9 @@ class SceneLabels(Strict):
 
     scenes: str
     labels: str
+    layer: str | None = None
+    label_field: str | None = None
+    point_size_m: Positive | None = None
     place: str = r"^(.+)$"
     root: str | None = None
     weight: Positive = 1.0
@@ -320,7 +326,16 @@ def load_train_config(path: Path) -> TrainConfig:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error}") from None
+    return read_train_config(text, name=str(path))
+
+
+def read_train_config(text: str, *, name: str) -> TrainConfig:
+    """The training configuration in a YAML text; `name` is what messages call it.
+
+    Raises:
+        ConfigError: it is not YAML, or a key or value is wrong; the message names it.
+    """
     try:
-        return TrainConfig.model_validate(parse_yaml(text, name=str(path)))
+        return TrainConfig.model_validate(parse_yaml(text, name=name))
     except ValidationError as error:
-        raise ConfigError(describe(error, name=str(path), known=_known_keys(TrainConfig))) from None
+        raise ConfigError(describe(error, name=name, known=_known_keys(TrainConfig))) from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geopdn.errors import LabelError
 from geopdn.evaluate.compare import SceneBoxes, read_detections, read_scene
-from geopdn.evaluate.layers import read_layer
+from geopdn.evaluate.layers import LabelFile, read_layer
 from geopdn.evaluate.pairs import find_pairs
 
 if TYPE_CHECKING:
@@ -34,12 +34,9 @@ class Collected:
 
 def collect(
     detections: Path,
-    labels: Path,
+    labels: LabelFile,
     *,
     frame: SceneFrame | None = None,
-    layer: str | None = None,
-    label_field: str | None = None,
-    point_size_m: float | None = None,
 ) -> Collected:
     """Read every scene's detections with its labels; arguments as in `geopdn.evaluate.report.evaluate_result`.
 
@@ -49,24 +46,23 @@ def collect(
     Raises:
         LabelError: a file cannot be used, or nothing belongs together.
     """
-    pairing = find_pairs(detections, labels)
-    shared = detections.is_dir() and not labels.is_dir()
+    pairing = find_pairs(detections, labels.path)
+    shared = detections.is_dir() and not labels.path.is_dir()
     layers: dict[Path, Any] = {}  # one file is read once
     scenes, without = [], list(pairing.without_labels)
     for pair in pairing.pairs:
         table = read_detections(pair.result)
+        file = replace(labels, path=pair.labels)
         if pair.labels not in layers:
-            layers = {pair.labels: read_layer(pair.labels, layer=layer, preferred="labels")}
+            layers = {pair.labels: read_layer(file)}
         one = read_scene(
             table,
             layers[pair.labels],
             scene=pair.scene,
             detections=pair.result,
-            labels=pair.labels,
+            labels=file,
             frame=frame,
             shared=shared,
-            label_field=label_field,
-            point_size_m=point_size_m,
         )
         if one is None:
             without.append(pair.scene)
@@ -77,7 +73,7 @@ def collect(
         raise LabelError(msg)
     unread, n_outside = pairing.without_result, sum(one.truth.n_outside for one in scenes)
     if shared:
-        table = layers[labels]
+        table = layers[labels.path]
         if "scene" in table.columns:
             known = {Path(one.frame.name).stem for one in scenes}
             unread = tuple(sorted({Path(str(value)).stem for value in table["scene"]} - known))
@@ -86,7 +82,7 @@ def collect(
     return Collected(tuple(scenes), tuple(sorted(without)), unread, n_outside)
 
 
-def _in_no_scene(scenes: list[SceneBoxes], table: Any, labels: Path) -> int:
+def _in_no_scene(scenes: list[SceneBoxes], table: Any, labels: LabelFile) -> int:
     """How many labels touch none of the scenes (at least, where scenes overlap).
 
     Raises:

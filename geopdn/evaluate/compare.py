@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geopdn.errors import LabelError
 from geopdn.evaluate.grid import frame_around, recorded_frame
 from geopdn.evaluate.labels import to_pixels, truth_of
-from geopdn.evaluate.layers import class_texts, of_scene, read_layer
+from geopdn.evaluate.layers import LabelFile, class_texts, of_scene, read_layer
 from geopdn.evaluate.matching import Matches, OverlapMode, match_each
 from geopdn.geometry import boxes as box
 from geopdn.geometry import ground
@@ -94,11 +94,9 @@ def read_scene(
     *,
     scene: str,
     detections: Path,
-    labels: Path,
+    labels: LabelFile,
     frame: SceneFrame | None = None,
     shared: bool = False,
-    label_field: str | None = None,
-    point_size_m: float | None = None,
 ) -> SceneBoxes | None:
     """The detections of one scene and its labels, brought to one pixel grid.
 
@@ -113,8 +111,6 @@ def read_scene(
         labels: the file that `there` was read from.
         frame: the scene's grid.
         shared: whether the labels are those of several scenes.
-        label_field: column of the labels with the class names.
-        point_size_m: ground size of the square that stands for a label that is a point.
 
     Returns:
         None where shared labels have a column `scene` and none is of this scene.
@@ -143,9 +139,7 @@ def read_scene(
     truth = truth_of(
         there,
         frame,
-        path=labels,
-        label_field=label_field,
-        point_size_m=point_size_m,
+        file=labels,
         upright=upright,
         allow_empty=shared or not len(there),
     )
@@ -195,7 +189,7 @@ def _found(table: Any, path: Path, frame: SceneFrame) -> tuple[box.Boxes, Floats
     if not np.isfinite(score).all():
         msg = f"{path}: {int((~np.isfinite(score)).sum())} scores are not finite numbers: correct the file"
         raise LabelError(msg)
-    texts = class_texts(table, path, label_field=None)
+    texts = class_texts(table, LabelFile(path))
     return box.from_polygons(shapes), score, [texts[index] for index in source.tolist()]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -11,11 +12,8 @@ from pyproj import CRS
 
 from geopdn.detections import SceneFrame
 from geopdn.errors import LabelError
-from geopdn.evaluate.layers import read_layer
+from geopdn.evaluate.layers import LabelFile, read_layer
 from geopdn.geometry.window import Size
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def recorded_frame(path: str | Path) -> SceneFrame | None:
@@ -28,7 +26,7 @@ def recorded_frame(path: str | Path) -> SceneFrame | None:
 
     if "run" not in {str(name) for name in pyogrio.list_layers(path)[:, 0]}:
         return None
-    table = read_layer(path, layer="run")
+    table = read_layer(LabelFile(Path(path), layer="run"))
     if len(table) != 1 or not {"scene", "height", "width"} <= set(table.columns):
         return None
     row, ring = table.iloc[0], shapely.get_coordinates(table.geometry.iloc[0])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from geopdn.errors import LabelError
 from geopdn.evaluate.labels import Truth, read_labels
+from geopdn.evaluate.layers import LabelFile
 from geopdn.evaluate.matching import Matches, match
 from geopdn.evaluate.pairs import ENDINGS, LABEL_MARKS
 from geopdn.scene import PixelSource, Scene
@@ -26,7 +27,7 @@ class Labelled:
     """A scene and the file that says what is in it."""
 
     scene: Path
-    labels: Path
+    labels: LabelFile
 
 
 def labelled(scene: Path, labels: Path) -> Labelled:
@@ -41,12 +42,12 @@ def labelled(scene: Path, labels: Path) -> Labelled:
         LabelError: the folder has none for this scene.
     """
     if not labels.is_dir():
-        return Labelled(scene, labels)
+        return Labelled(scene, LabelFile(labels))
     for mark in ("", *LABEL_MARKS):
         for ending in ENDINGS:
             path = labels / f"{scene.stem}{mark}{ending}"
             if path.is_file():
-                return Labelled(scene, path)
+                return Labelled(scene, LabelFile(path))
     msg = f"{labels} has no labels for {scene.name}: expected {scene.stem}.gpkg or {scene.stem}.truth.gpkg there"
     raise LabelError(msg)
 
@@ -58,7 +59,7 @@ def opened_for(scene: Path, model: ModelConfig) -> Iterator[PixelSource]:
         yield resample(handle, pixel_size_m=model.pixel_size_m)
 
 
-def truth_in(source: PixelSource, labels: Path, model: ModelConfig) -> Truth:
+def truth_in(source: PixelSource, labels: LabelFile, model: ModelConfig) -> Truth:
     """What is there, in pixels of the source and classes of the model; a scene may be empty."""
     return read_labels(labels, frame_of(source), names=model.classes, upright=not model.has_heading, allow_empty=True)
 

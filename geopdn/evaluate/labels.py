@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geopdn.errors import GeoreferenceError, LabelError
-from geopdn.evaluate.layers import class_texts, flags, of_scene, read_layer
+from geopdn.evaluate.layers import LabelFile, class_texts, flags, of_scene, read_layer
 from geopdn.evaluate.repeats import first_of_each
 from geopdn.geometry import boxes as box
 from geopdn.geometry import ground
@@ -71,14 +71,10 @@ class Truth:
 
 
 def read_labels(
-    path: str | Path,
+    labels: LabelFile | str | Path,
     frame: SceneFrame,
     *,
-    layer: str | None = None,
-    label_field: str | None = None,
     names: Sequence[str] | None = None,
-    point_size_m: float | None = None,
-    min_side_px: float = 0.0,
     upright: bool = False,
     allow_empty: bool = False,
 ) -> Truth:
@@ -89,14 +85,9 @@ def read_labels(
     as many objects; features of one class that mark one object twice count once.
 
     Args:
-        path: GeoPackage, GeoJSON or any other vector file that GDAL reads.
+        labels: the file; a bare path stands for one that nothing is said about.
         frame: the scene: name, size, transform and CRS.
-        layer: layer name; None takes `labels`, else `detections` (what geopdn found may be learnt from), else the only
-            one.
-        label_field: column with the class names; None takes `label` where present, else there is one class.
         names: the classes in order; None takes those of the whole file, sorted.
-        point_size_m: ground size of the upright square that stands for a point.
-        min_side_px: sides are raised to at least this many pixels.
         upright: take the bounds of each geometry along rows and columns instead of its minimum rotated rectangle.
         allow_empty: return no objects, instead of raising, where the file has none for this scene.
 
@@ -106,58 +97,45 @@ def read_labels(
     Raises:
         LabelError: the file cannot be read, has no features, no CRS, an unknown class, or lies elsewhere.
     """
-    return truth_of(
-        read_layer(path, layer=layer, preferred="labels"),
-        frame,
-        path=path,
-        label_field=label_field,
-        names=names,
-        point_size_m=point_size_m,
-        min_side_px=min_side_px,
-        upright=upright,
-        allow_empty=allow_empty,
-    )
+    file = LabelFile.of(labels)
+    return truth_of(read_layer(file), frame, file=file, names=names, upright=upright, allow_empty=allow_empty)
 
 
 def truth_of(
     table: Any,
     frame: SceneFrame,
     *,
-    path: str | Path,
-    label_field: str | None = None,
+    file: LabelFile,
     names: Sequence[str] | None = None,
-    point_size_m: float | None = None,
-    min_side_px: float = 0.0,
     upright: bool = False,
     allow_empty: bool = False,
 ) -> Truth:
     """`read_labels` of a layer that has been read (`read_layer`), for many scenes that share one file.
 
     Raises:
-        LabelError: as `read_labels`; `path` is what messages call the layer.
+        LabelError: as `read_labels`.
     """
-    text = class_texts(table, path, label_field=label_field, names=names)
+    text = class_texts(table, file, names=names)
     classes = tuple(names) if names is not None else tuple(sorted(set(text)))
     unknown = sorted(set(text) - set(classes))
     if unknown:
-        msg = f"{path}: classes {unknown[:5]} are not among {list(classes)}: correct the labels or name these classes"
+        msg = f"{file}: classes {unknown[:5]} are not among {list(classes)}: correct the labels or name these classes"
         raise LabelError(msg)
-    skip = flags(table, "truncated", path) | flags(table, "ignore", path)
+    skip = flags(table, "truncated", file) | flags(table, "ignore", file)
     chosen = of_scene(table, frame.name)
     if not chosen.any() and not allow_empty:
         what = "has no features" if not len(table) else f"has no feature whose `scene` is {Path(frame.name).stem!r}"
-        msg = f"{path} {what}: check the file and the layer"
+        msg = f"{file} {what}: check the file and the layer"
         raise LabelError(msg)
     geometries = np.asarray(table.geometry.values, dtype=object)[chosen]
-    shapes, source, n_empty, n_lost = to_pixels(geometries, table.crs, frame, name=str(path))
-    boxes = _boxes(shapes, frame, point_size_m=point_size_m, name=str(path), min_side_px=min_side_px)
-
+    shapes, source, n_empty, n_lost = to_pixels(geometries, table.crs, frame, name=str(file))
+    boxes = _boxes(shapes, frame, file=file)
     if upright:
         boxes = _upright(boxes, shapes)
     limits, height, width = box.bounds(boxes), frame.size.height, frame.size.width
     touches = (limits[:, 0] < width) & (limits[:, 2] > 0) & (limits[:, 1] < height) & (limits[:, 3] > 0)
     if len(geometries) and not touches.any() and not allow_empty:
-        raise LabelError(_elsewhere(path, geometries, table.crs, frame))
+        raise LabelError(_elsewhere(file, geometries, table.crs, frame))
     centre_out = (boxes[:, 0] < 0) | (boxes[:, 0] >= width) | (boxes[:, 1] < 0) | (boxes[:, 1] >= height)
     labels = np.array([classes.index(name) for name in text], np.int64)[chosen][source]
     boxes, labels = boxes[touches], labels[touches]
@@ -248,22 +226,21 @@ def _parts(geometry: shapely.Geometry) -> list[shapely.Geometry]:
     ]
 
 
-def _boxes(
-    shapes: Geometries, frame: SceneFrame, *, point_size_m: float | None, name: str, min_side_px: float
-) -> box.Boxes:
+def _boxes(shapes: Geometries, frame: SceneFrame, *, file: LabelFile) -> box.Boxes:
     """Boxes `[S, 5]` of geometries in pixels; points become upright squares."""
-    boxes = box.from_polygons(shapes, min_side=min_side_px)
+    boxes = box.from_polygons(shapes)
     points = shapely.get_dimensions(shapes) == 0
     if points.any():
-        if point_size_m is None:
-            msg = f"{name} holds {int(points.sum())} points, which have no size: give the objects' size in metres"
+        size_m = file.point_size_m
+        if size_m is None:
+            msg = f"{file} holds {int(points.sum())} points, which have no size: give the objects' size in metres"
             raise LabelError(msg)
         for index in np.flatnonzero(points):
             x, y = boxes[index, :2]
-            height = width = point_size_m  # without a CRS a pixel counts as a metre
+            height = width = size_m  # without a CRS a pixel counts as a metre
             if frame.crs is not None:
                 size = ground.pixel_size(frame.transform, frame.crs, col=x, row=y)
-                height, width = point_size_m / size.y_m, point_size_m / size.x_m
+                height, width = size_m / size.y_m, size_m / size.x_m
             boxes[index] = x, y, width, height, 0.0
         boxes = np.where(points[:, None], box.normalise(boxes), boxes)
     return boxes
@@ -277,7 +254,7 @@ def _upright(boxes: box.Boxes, shapes: Geometries) -> box.Boxes:
     return upright
 
 
-def _elsewhere(path: str | Path, geometries: Geometries, crs: CRS | None, frame: SceneFrame) -> str:
+def _elsewhere(file: LabelFile, geometries: Geometries, crs: CRS | None, frame: SceneFrame) -> str:
     """Why no feature touches the scene: both bounding boxes and both systems."""
     height, width = frame.size.height, frame.size.width
     edge = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
@@ -286,6 +263,6 @@ def _elsewhere(path: str | Path, geometries: Geometries, crs: CRS | None, frame:
     ours = ", ".join(f"{value:.8g}" for value in [*scene.min(0), *scene.max(0)])
     names = [system.name if system is not None else "no CRS" for system in (crs, frame.crs)]
     return (
-        f"no label of {path} touches the scene {frame.name}: labels span ({theirs}) in {names[0]}, "
+        f"no label of {file} touches the scene {frame.name}: labels span ({theirs}) in {names[0]}, "
         f"the scene spans ({ours}) in {names[1]}: check that they belong together"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,34 @@ DEFAULT_NAME = "object"
 OWN_LAYER = "detections"
 
 
-def read_layer(path: str | Path, *, layer: str | None = None, preferred: str = "labels") -> Any:
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """Where labels are and how they are to be understood.
+
+    Attributes:
+        path: GeoPackage, GeoJSON or any other vector file that GDAL reads; where several scenes are read, it may be a
+            folder with one file for each.
+        layer: layer name; None takes `labels`, else `detections` (what geopdn found may be learnt from), else the only
+            one.
+        label_field: column with the class names; None takes `label` where present, else there is one class.
+        point_size_m: ground size of the upright square that stands for a point; None refuses points.
+    """
+
+    path: Path
+    layer: str | None = None
+    label_field: str | None = None
+    point_size_m: float | None = None
+
+    @classmethod
+    def of(cls, labels: LabelFile | str | Path) -> LabelFile:
+        """The same, or a bare path as a file that nothing is said about."""
+        return labels if isinstance(labels, LabelFile) else cls(Path(labels))
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+def read_layer(labels: LabelFile | str | Path, *, preferred: str = "labels") -> Any:
     """One layer of a vector file as a GeoDataFrame.
 
     The named one, else the preferred one, else that of detections that geopdn wrote, else the only one.
@@ -32,7 +60,9 @@ def read_layer(path: str | Path, *, layer: str | None = None, preferred: str = "
     import geopandas
     import pyogrio
 
-    if not Path(path).is_file():
+    file = LabelFile.of(labels)
+    path, layer = file.path, file.layer
+    if not path.is_file():
         msg = f"{path} is not a file: give a GeoPackage or GeoJSON"
         raise LabelError(msg)
     try:
@@ -55,21 +85,19 @@ def read_layer(path: str | Path, *, layer: str | None = None, preferred: str = "
     return table
 
 
-def class_texts(
-    table: Any, path: str | Path, *, label_field: str | None, names: Sequence[str] | None = None
-) -> list[str]:
+def class_texts(table: Any, file: LabelFile, *, names: Sequence[str] | None = None) -> list[str]:
     """The class name of every feature.
 
     Raises:
         LabelError: the column does not exist, or several classes are expected and there is no column.
     """
-    field = label_field or DEFAULT_FIELD
+    field = file.label_field or DEFAULT_FIELD
     if field in table.columns:
         column = table[field]
         return [str(value) for value in column.astype(object).where(column.notna(), DEFAULT_NAME)]
-    if label_field is not None or (names is not None and len(names) > 1):
+    if file.label_field is not None or (names is not None and len(names) > 1):
         columns = [str(name) for name in table.columns if name != table.geometry.name]
-        msg = f"{path} has no column {field!r}, only {columns}: name the column that holds the classes"
+        msg = f"{file} has no column {field!r}, only {columns}: name the column that holds the classes"
         raise LabelError(msg)
     return [names[0] if names else DEFAULT_NAME] * len(table)
 
@@ -82,7 +110,7 @@ def of_scene(table: Any, name: str) -> Mask:
     return np.array([str(value) == name or Path(str(value)).stem == wanted for value in table["scene"]], np.bool_)
 
 
-def flags(table: Any, field: str, path: str | Path) -> Mask:
+def flags(table: Any, field: str, file: LabelFile) -> Mask:
     """`[F]` a column of yes and no as bool, False where it is missing or empty.
 
     Raises:
@@ -96,6 +124,6 @@ def flags(table: Any, field: str, path: str | Path) -> Mask:
     values = [str(value).strip().lower() for value in table[field]]
     odd = sorted({value for value in values if value not in words})
     if odd:
-        msg = f"{path}: column {field!r} should hold true or false, found {odd[:5]}"
+        msg = f"{file}: column {field!r} should hold true or false, found {odd[:5]}"
         raise LabelError(msg)
     return np.array([words[value] for value in values], np.bool_)

@@ -14,6 +14,7 @@ from geopdn.evaluate.calibration import reliability
 from geopdn.evaluate.collect import Collected, collect
 from geopdn.evaluate.compare import COCO_IOUS, SceneBoxes, SceneMatches, match_scene
 from geopdn.evaluate.evaluation import Averages, ClassScore, Evaluation, PlaceScore
+from geopdn.evaluate.layers import LabelFile
 from geopdn.evaluate.places import places_of
 from geopdn.evaluate.precision import (
     PrecisionRecall,
@@ -39,14 +40,11 @@ LENGTH_EDGES_M = (0.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, float("inf"))
 
 def evaluate_result(
     detections: str | Path,
-    labels: str | Path,
+    labels: LabelFile | str | Path,
     *,
     frame: SceneFrame | None = None,
     iou: float = 0.5,
     mode: OverlapMode | None = None,
-    layer: str | None = None,
-    label_field: str | None = None,
-    point_size_m: float | None = None,
     one_class: bool = False,
     place: str | None = None,
     n_resamples: int = bootstrap.N_RESAMPLES,
@@ -55,14 +53,11 @@ def evaluate_result(
 
     Args:
         detections: file written by geopdn, or any with polygons and a column `score`; or a folder of them.
-        labels: vector labels, see `read_labels`; or a folder of them.
+        labels: vector labels, see `read_labels`; or a folder of them, which are read alike.
         frame: the grid of the scene, where there is one; else see `geopdn.evaluate.compare.read_scene`.
         iou: overlap from which an object counts as found.
         mode: how to measure overlap; None takes what detections and labels support: upright boxes where the
             detections have no heading, or most of the labelled objects lie in scenes with upright labels.
-        layer: layer of the labels.
-        label_field: column of the labels with the class names.
-        point_size_m: ground size of the square that stands for a label that is a point.
         one_class: compare places only, whatever the classes are called.
         place: regular expression with one group that names the place, searched in the scenes' names; None takes
             each scene as a place.
@@ -77,10 +72,9 @@ def evaluate_result(
     """
     if frame is not None and Path(detections).is_dir():
         raise ConfigError(f"{detections} is a folder and one scene is given: leave it out, GeoPackages record theirs")
-    given = collect(
-        Path(detections), Path(labels), frame=frame, layer=layer, label_field=label_field, point_size_m=point_size_m
-    )
-    names = ["object"] if one_class else _classes(given.scenes, detections, labels)
+    there = LabelFile.of(labels)
+    given = collect(Path(detections), there, frame=frame)
+    names = ["object"] if one_class else _classes(given.scenes, detections, there)
     turned = _have_headings(given.scenes)
     main: OverlapMode = mode or ("oriented" if turned else "axis_aligned")
     modes: list[OverlapMode] = ["axis_aligned", "oriented"] if turned or main == "oriented" else ["axis_aligned"]
@@ -89,7 +83,7 @@ def evaluate_result(
     return _evaluation(scenes, places, given=given, names=names, iou=iou, mode=main, n_resamples=n_resamples)
 
 
-def _classes(scenes: Sequence[SceneBoxes], detections: str | Path, labels: str | Path) -> list[str]:
+def _classes(scenes: Sequence[SceneBoxes], detections: str | Path, labels: LabelFile) -> list[str]:
     """The class names of both sides, sorted.
 
     Raises:

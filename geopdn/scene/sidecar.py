@@ -31,10 +31,18 @@ LEVELS = (1, 2, 3)
 """Levels that can be stored: the numbers of pixels under a cell, at most 64, fit every dtype."""
 
 
+ENDING = ".geopdn-overview.tif"
+
+
 def sidecar_path(scene_path: str | PathLike[str]) -> Path:
     """Where the sidecar of a scene lies: `<stem>.geopdn-overview.tif` in the same folder."""
     path = Path(scene_path)
-    return path.with_name(f"{path.stem}.geopdn-overview.tif")
+    return path.with_name(f"{path.stem}{ENDING}")
+
+
+def is_sidecar(path: Path) -> bool:
+    """Whether a file is by its name a sidecar, which lies among the scenes of a folder but is none."""
+    return path.name.endswith(ENDING)
 
 
 def fingerprint(scene: Scene) -> dict[str, Any]:

@@ -167,8 +167,12 @@ def best_threshold(matches: Sequence[Matches]) -> float:
 def score(
     model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene], *, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Scores on the validation places, without any on the calibration places: full scan, default recall target."""
-    split: Split = "validation" if side(scenes, "validation") else "calibration"
+    """Scores of a full scan and of the default recall target, of several classes one by one too.
+
+    They are of the validation places; without any of the calibration places, without these of the training places.
+    """
+    order: tuple[Split, ...] = ("validation", "calibration", "train")
+    split = next(name for name in order if side(scenes, name))
     chosen = side(scenes, split)
     scores: dict[str, Any] = {
         "split": split,
@@ -191,7 +195,24 @@ def score(
             "objects": curve.n_truth,
         }
         say(f"{split}, {name}: {scores[name]}")
+        if len(config.model.classes) > 1:
+            scores[name]["classes"] = _by_class([c.matches for c in checked], config.model.classes)
+            for label, values in scores[name]["classes"].items():
+                say(f"{split}, {name}, {label}: {values}")
     return scores
+
+
+def _by_class(matches: Sequence[Matches], classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Average precision, recall and number of objects of every class; AP is None where a class has no object."""
+    by_class = {}
+    for label, name in enumerate(classes):
+        curve = average_precision(matches, label=label)
+        by_class[name] = {
+            "ap": _rounded(curve.ap),
+            "recall": _rounded(curve.n_found / curve.n_truth) if curve.n_truth else None,
+            "objects": curve.n_truth,
+        }
+    return by_class
 
 
 def _rounded(value: float | None) -> float | None:

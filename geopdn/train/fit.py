@@ -13,6 +13,7 @@ import torch
 from geopdn import __version__
 from geopdn.config import TrainConfig, load_train_config
 from geopdn.errors import ConfigError
+from geopdn.evaluate.labelled import Labelled
 from geopdn.train.places import LabelledScene, find_scenes
 
 Say = Callable[[str], None]
@@ -70,6 +71,7 @@ def train(
     scenes = find_scenes(config.data, base=config_path.resolve().parent)
     if all_places:
         scenes = [replace(scene, split="train") if scene.split == "validation" else scene for scene in scenes]
+    check_labels(config, scenes, say=say)
     output.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     module = fit(config, scenes, output=output, resume=resume, progress=progress, say=say)
@@ -90,6 +92,23 @@ def train(
     weights = output / f"{config.name}.safetensors"
     scores = finish(module.net, config, scenes, path=weights, provenance=provenance, say=say)
     return TrainResult(weights=weights, curve=output / "curve.png", scores=scores)
+
+
+def check_labels(config: TrainConfig, scenes: list[LabelledScene], *, say: Say) -> None:
+    """Say what is doubtful about the labels, the split and the sizes of windows.
+
+    Raises:
+        LabelError: nothing can be learnt from them as they are.
+    """
+    from geopdn.survey.advice import window_advice
+    from geopdn.survey.problems import stop_at_errors
+    from geopdn.survey.sides import side_problems
+    from geopdn.survey.survey import survey
+
+    seen = survey([Labelled(scene.path, scene.labels) for scene in scenes], classes=config.model.classes)
+    stop_at_errors(seen.problems, say=say)
+    stop_at_errors(side_problems(seen.scenes, [scene.split for scene in scenes], seen.classes), say=say)
+    say(window_advice(seen, config.model))
 
 
 def fit(

@@ -8,7 +8,9 @@ from typing import Literal
 
 from geopdn.config import DataConfig
 from geopdn.errors import ConfigError
+from geopdn.evaluate.layers import LabelFile
 from geopdn.evaluate.places import place_of
+from geopdn.scene.sidecar import is_sidecar
 
 Split = Literal["train", "calibration", "validation"]
 
@@ -19,14 +21,14 @@ class LabelledScene:
 
     Attributes:
         path: the raster.
-        labels: the vector file.
+        labels: the vector file, and how it is read.
         place: name of the ground it shows; scenes of one place never lie on two sides of a split.
         split: side of the split.
         weight: see `SceneLabels.weight`.
     """
 
     path: Path
-    labels: Path
+    labels: LabelFile
     place: str
     split: Split
     weight: float
@@ -48,12 +50,17 @@ def find_scenes(data: DataConfig, *, base: Path) -> list[LabelledScene]:
     found = []
     for source in data.sources:
         root = _folder(source.root or data.root, base=base)
-        paths = sorted(root.glob(source.scenes))
+        paths = sorted(path for path in root.glob(source.scenes) if not is_sidecar(path))
         if not paths:
             raise ConfigError(f"data.sources: no file matches {source.scenes!r} under {root}")
         for path in paths:
-            labels = root / source.labels.replace("{stem}", path.stem)
-            if not labels.is_file():
+            labels = LabelFile(
+                root / source.labels.replace("{stem}", path.stem),
+                layer=source.layer,
+                label_field=source.label_field,
+                point_size_m=source.point_size_m,
+            )
+            if not labels.path.is_file():
                 raise ConfigError(f"labels {labels} of scene {path.name} do not exist")
             place = place_of(path.stem, source.place)
             split: Split = (

@@ -56,7 +56,7 @@ class TrainingScenes:
                 upright=not model.has_heading,
                 allow_empty=True,
             )
-            labels = SceneLabels(str(scene.labels), truth=truth, images=images)
+            labels = SceneLabels(str(scene.labels.path), truth=truth, images=images)
             with contextlib.redirect_stdout(io.StringIO()):  # torchgeo prints what it converts
                 dataset = IntersectionDataset(images, labels, collate_fn=merge_samples)
             extent = dataset.bounds

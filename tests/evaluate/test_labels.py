@@ -16,6 +16,7 @@ from pyproj import CRS
 from geopdn.detections import SceneFrame
 from geopdn.errors import LabelError
 from geopdn.evaluate.labels import Truth, read_labels
+from geopdn.evaluate.layers import LabelFile
 from geopdn.evaluate.repeats import first_of_each
 from geopdn.geometry import boxes as box
 from geopdn.geometry.ground import pixel_to_map
@@ -69,14 +70,14 @@ def test_rotated_and_south_up_scenes(tmp_path: Path) -> None:
 def test_classes_are_the_files_or_the_given_ones(tmp_path: Path) -> None:
     path = write(tmp_path / "l.gpkg", on_map(BOXES), kind=["tug", "ferry", "tug"])
     assert read_labels(path, FRAME).names == ("object",)
-    truth = read_labels(path, FRAME, label_field="kind")
+    truth = read_labels(LabelFile(path, label_field="kind"), FRAME)
     assert (truth.names, truth.labels.tolist()) == (("ferry", "tug"), [1, 0, 1])
-    truth = read_labels(path, FRAME, label_field="kind", names=["tug", "barge", "ferry"])
+    truth = read_labels(LabelFile(path, label_field="kind"), FRAME, names=["tug", "barge", "ferry"])
     assert truth.labels.tolist() == [0, 2, 0]
     with pytest.raises(LabelError, match=r"classes \['ferry'\] are not among \['tug'\]"):
-        read_labels(path, FRAME, label_field="kind", names=["tug"])
+        read_labels(LabelFile(path, label_field="kind"), FRAME, names=["tug"])
     with pytest.raises(LabelError, match=r"no column 'type', only \['kind'\]"):
-        read_labels(path, FRAME, label_field="type")
+        read_labels(LabelFile(path, label_field="type"), FRAME)
     with pytest.raises(LabelError, match="no column 'label'"):
         read_labels(path, FRAME, names=["tug", "ferry"])
 
@@ -124,7 +125,7 @@ def test_points_need_a_size_on_the_ground(tmp_path: Path) -> None:
     path = write(tmp_path / "l.gpkg", points)
     with pytest.raises(LabelError, match="3 points, which have no size"):
         read_labels(path, FRAME)
-    truth = read_labels(path, FRAME, point_size_m=50)
+    truth = read_labels(LabelFile(path, point_size_m=50), FRAME)
     np.testing.assert_allclose(truth.boxes[:, :2], BOXES[:, :2], atol=1e-6)
     np.testing.assert_allclose(truth.boxes[:, 2:4], 5, rtol=5e-4)  # 10 m pixels, UTM's scale 0.9996
     assert truth.axis_aligned
@@ -182,7 +183,7 @@ def test_unreadable_files_and_layers(tmp_path: Path) -> None:
     write(path, on_map(BOXES[:1]), layer="b")
     with pytest.raises(LabelError, match=r"has the layers \['a', 'b'\]: name the one"):
         read_labels(path, FRAME)
-    assert len(read_labels(path, FRAME, layer="b")) == 1
+    assert len(read_labels(LabelFile(path, layer="b"), FRAME)) == 1
     write(path, on_map(BOXES[:2]), layer="labels")
     assert len(read_labels(path, FRAME)) == 2
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
