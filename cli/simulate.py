@@ -29,6 +29,10 @@ def simulate(
     occupied_share: Annotated[
         float, typer.Option(min=0.001, max=1, help="Share of the area in which the objects stand.")
     ] = 0.05,
+    origin: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="X Y", help="Map coordinates of the upper left corner; scenes of several places differ."),
+    ] = (431_000.0, 4_870_000.0),
     epsg: Annotated[int, typer.Option(help="Code of the scene's system, a projected one in metres.")] = 32631,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
@@ -56,6 +60,7 @@ def simulate(
         n_objects=objects,
         pixel_size_m=PIXEL_SIZE_M[kind],
         epsg=epsg,
+        origin=origin,
         clouds=clouds,
         occupied_share=occupied_share,
     )

@@ -136,11 +136,14 @@ def test_models_lists_what_is_shipped(cli, shipped):
 
 
 def test_simulate_writes_a_scene_with_its_truth(cli, tmp_path, refused):
-    done = cli("simulate", "airport", "-o", "sim.tif", "--size", 600, "--seed", 4, "--objects", 3)
+    done = cli(
+        "simulate", "airport", "-o", "sim.tif", "--size", 600, "--seed", 4, "--objects", 3, "--origin", 1000, 2000
+    )
     assert done.code == 0, done.err
     assert done.out == "Wrote sim.tif and sim.truth.gpkg.\n"
     with rasterio.open(tmp_path / "sim.tif") as raster:
         assert (raster.shape, raster.count, raster.dtypes[0]) == ((600, 600), 3, "uint8")
+        assert (raster.transform.c, raster.transform.f) == (1000, 2000)
     assert len(geopandas.read_file("sim.truth.gpkg", layer="labels")) == 3
     assert "'sim.tif' exists" in refused(6, "simulate", "airport", "-o", "sim.tif")
     assert "'moon'" in refused(2, "simulate", "moon", "-o", "other.tif")

@@ -107,8 +107,8 @@ def test_labels_are_found_by_the_scenes_name(tmp_path):
     (tmp_path / "b.gpkg").touch()
     (tmp_path / "b.truth.gpkg").touch()
     scene = tmp_path / "elsewhere" / "a.tif"
-    assert labelled(scene, tmp_path).labels == tmp_path / "a.truth.gpkg"
-    assert labelled(scene.with_name("b.tif"), tmp_path).labels == tmp_path / "b.gpkg"
-    assert labelled(scene, tmp_path / "b.gpkg").labels == tmp_path / "b.gpkg"
+    assert labelled(scene, tmp_path).labels.path == tmp_path / "a.truth.gpkg"
+    assert labelled(scene.with_name("b.tif"), tmp_path).labels.path == tmp_path / "b.gpkg"
+    assert labelled(scene, tmp_path / "b.gpkg").labels.path == tmp_path / "b.gpkg"
     with pytest.raises(LabelError, match=r"c\.gpkg"):
         labelled(scene.with_name("c.tif"), tmp_path)
