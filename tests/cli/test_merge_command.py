@@ -63,7 +63,7 @@ def test_what_cannot_be_merged_is_refused(refused, found, tmp_path) -> None:
     assert "--min-score 'target'" in refused(2, "merge", found, "--min-score", "target")
     assert "--merge 'best'" in refused(2, "merge", found, "--merge", "best")
     assert "--iou 1.5" in refused(2, "merge", found, "--iou", "1.5")
-    assert "kept boxes from" in refused(2, "merge", found, "--min-score", "0.001")
+    assert "kept boxes from" in refused(2, "merge", found, "--min-score", "0.0001")
     assert "'nowhere'" in refused(6, "merge", found, "-o", "nowhere/o.gpkg")
     assert "is not a file" in refused(3, "merge", "missing.gpkg")
     roads = geopandas.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)], crs=32631)
