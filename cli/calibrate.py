@@ -1,4 +1,4 @@
-"""`geopdn calibrate`: thresholds, priorities and expected counts of existing weights, fitted on other places."""
+"""`geopdn calibrate`: scores, priorities and expected counts of existing weights, fitted on other places."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,6 @@ import typer
 from geopdn.cli import options
 from geopdn.cli.messages import say
 from geopdn.cli.train import find_config, show_scores
-from geopdn.errors import ConfigError, OutputError
 
 
 def calibrate(
@@ -22,25 +21,22 @@ def calibrate(
 ) -> None:
     """Calibrate weights on your own places, without training.
 
-    Recall estimates, priorities and the score threshold are fitted on the places that the configuration holds out for
-    calibration, and scores measured on its validation places.
+    What scores mean, their threshold, priorities and recall estimates are fitted on the places that the configuration
+    holds out for calibration, and accuracy is measured on its validation places.
 
     Example: geopdn calibrate my-sites.yaml --model aircraft-50cm -o aircraft-my-sites.safetensors
     """
     path = find_config(config)
-    if output.suffix != ".safetensors":
-        raise ConfigError(f"-o {output}: weights are written as .safetensors")
-    if not output.resolve().parent.is_dir():
-        raise OutputError(f"-o {output}: the folder {output.resolve().parent} does not exist")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists: choose another -o or give --overwrite")
     from geopdn.config import load_train_config
     from geopdn.model.weights import find_weights, load_weights
+    from geopdn.output.write import check_destination
     from geopdn.train.finish import calibrate_again
     from geopdn.train.places import find_scenes
 
+    weights = find_weights(model)
+    check_destination(output, inputs=[path, weights], overwrite=overwrite, endings=(".safetensors",))
     settings = load_train_config(path)
     scenes = find_scenes(settings.data, base=path.resolve().parent)
-    scores = calibrate_again(load_weights(find_weights(model)), settings, scenes, path=output, say=say)
+    scores = calibrate_again(load_weights(weights), settings, scenes, path=output, say=say)
     typer.echo(f"Wrote {output}.")
     show_scores(scores)

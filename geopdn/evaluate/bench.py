@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from geopdn.evaluate.matching import Matches
     from geopdn.model.weights import LoadedModel
 
-LOW_SCORE = 1e-4
+LOW_SCORE = 1e-4  # of what is scored: precision at a high recall counts too
 FULL = "full scan"
 TARGET = "coverage, recall target"
 UNEXPLORED = "the same, no exploration"

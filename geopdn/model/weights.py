@@ -30,7 +30,7 @@ class WeightsHeader:
     Attributes:
         name: short name of the model.
         model: everything needed to build and feed the network.
-        min_score: score threshold of the best F1 on the calibration places.
+        min_score: threshold of the best expected F1, by the calibrated scores of the calibration places.
         description: one sentence for people.
         trained_on: training data in words.
         licence: licence of the weights.

@@ -15,6 +15,7 @@ from geopdn.budget import Budget
 from geopdn.config import ModelConfig, TrainConfig
 from geopdn.engine import DetectOptions
 from geopdn.errors import ConfigError
+from geopdn.evaluate.bench import LOW_SCORE
 from geopdn.evaluate.matching import Matches
 from geopdn.evaluate.precision import average_precision, best_f1, f1_at
 from geopdn.model.patchdrivenet import PatchDriveNet
@@ -25,7 +26,6 @@ from geopdn.train.check import check, side
 from geopdn.train.costs import measure_costs
 from geopdn.train.places import LabelledScene, Split
 
-LOW_SCORE = 1e-4  # of what is scored: precision at a high recall counts too
 DEFAULT_RECALL = 0.98
 
 
