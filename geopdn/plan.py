@@ -107,7 +107,7 @@ def _price(kind: WindowKind, budget: Budget) -> float:
 
 
 def scan_is_cheaper(planned_ms: float, coverage: Coverage) -> bool:
-    """Whether most of a full scan's cost would be spent anyway."""
+    """Whether most of what a full scan of the unseen would cost would be spent anyway."""
     kind = coverage.kinds[coverage.scan_kind]
     n = math.ceil(coverage.size.height / kind.core) * math.ceil(coverage.size.width / kind.core)
-    return planned_ms > SCAN_INSTEAD * n * window_cost(kind)
+    return planned_ms > SCAN_INSTEAD * (1 - float(coverage.seen.mean())) * n * window_cost(kind)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from geopdn.budget import Spending, window_cost
+from geopdn.budget import Budget, Spending, window_cost
 from geopdn.coverage import Coverage, Planned, scan
 from geopdn.detections import Detections, Reason, WindowRecord
 from geopdn.engine.options import DetectOptions, Inside, Progress
@@ -156,7 +156,7 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
         coverage: its state.
         scene_map: what the overview says; its grid is fused with what windows see.
         planned_ms: nominal milliseconds of the whole plan, as far as known before the first window.
-        only: see `plan_windows`.
+        only: see `plan_windows`; given up as soon as what is left to do has become little enough.
 
     Returns:
         Distinct objects found.
@@ -167,6 +167,8 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
     explored_ms, rng = 0.0, np.random.default_rng([SEED, size.height, size.width])
     a_round = max(planned_ms / ROUNDS, LEAST_A_ROUND * window_cost(search.stage.kinds[0]))
     for round_ in range(MAX_ROUNDS):
+        if round_ and only is not None and not scan_is_cheaper(_remainder_ms(coverage, budget, len(found)), coverage):
+            only = None
         windows, spent = plan_windows(
             coverage,
             budget=budget,
@@ -207,6 +209,11 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
             log_factor = log_factor + np.kron(advice, np.ones((4, 4), np.float32))[:h, :w]
         coverage.redirect(log_factor)
     return len(found)
+
+
+def _remainder_ms(coverage: Coverage, budget: Budget, n_found: int) -> float:
+    """Nominal milliseconds of the windows that would meet the recall target from here."""
+    return plan_windows(coverage.copy(), budget=budget, spent=Spending(), n_found=n_found)[1].ms
 
 
 def _evidence(distinct: Detections, coverage: Coverage) -> NDArray[np.float32]:
