@@ -12,7 +12,7 @@ from torch import Tensor
 
 from geopdn.coverage import Planned
 from geopdn.detections import Detections
-from geopdn.engine.reading import ReadWindow, batches_in_file_order
+from geopdn.engine.reading import BATCH_PX, ReadWindow, batches_in_file_order
 from geopdn.engine.stage import Finder, ValueScaling
 from geopdn.geometry.window import Size, Window
 from geopdn.model.controller import DriveState, modulation, patch_statistics
@@ -81,7 +81,7 @@ def inspect_windows(
     """
     seen: list[Seen] = []
     least = min_score if curves is None else curves.least_raw(min_score)
-    for batch in batches_in_file_order(source, scaling, planned):
+    for batch in batches_in_file_order(source, scaling, planned, batch_px=BATCH_PX[device.type]):
         good = [item for item in batch if item.values is not None]
         for item in batch:
             if item.values is None:

@@ -69,7 +69,7 @@ def own_stage(source: PixelSource, model: LoadedModel, *, device: torch.device, 
         device: where the network runs.
         statistics: see `DetectOptions`.
     """
-    net = model.net.to(device).to(memory_format=torch.channels_last).eval()
+    net = model.net.for_inference(device)
     stretch = resolve_stretch(source, Radiometry.from_dict(net.config.radiometry.model_dump()))
 
     def survey(progress: TileProgress) -> SceneMap:
@@ -181,7 +181,8 @@ def saliency_rates(
     """Expected counts by size class `[K, h, w]`, and the cells `[h, w]` that have valid pixels."""
     stretch = resolve_stretch(source, Radiometry.from_dict(model.net.config.radiometry.model_dump()))
     with torch.inference_mode():
-        scene_map = look_at_overview(source, model.net.to(device).eval(), stretch=stretch, device=torch.device(device))
+        net = model.net.for_inference(device)
+        scene_map = look_at_overview(source, net, stretch=stretch, device=torch.device(device))
     return scene_map.rate, scene_map.valid
 
 

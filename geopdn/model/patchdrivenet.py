@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from geopdn.config import ModelConfig, RadiometryConfig, WindowKind
 from geopdn.model.backbones import make_backbone
 from geopdn.model.controller import DriveAdvice, PatchDriveController, modulation, patch_statistics
+from geopdn.model.folded import folded
 from geopdn.model.fusion import Fusion, TemporalFusion, sample_grid
 from geopdn.model.head import Decoded, DetectionHead, HeadMaps, decode
 from geopdn.model.saliency import PatchPriorities, Saliency, SaliencyHead
@@ -111,6 +112,16 @@ class PatchDriveNet(nn.Module):
     def head_stride(self) -> int:
         """Window tensor pixels per position of the head."""
         return self.config.head_stride
+
+    def for_inference(self, device: torch.device | str = "cpu") -> PatchDriveNet:
+        """The network to run, not to train: on a device, batch norms folded into convolutions, channels last."""
+        images = {
+            "global_stream.backbone": overview_channels(len(self.config.bands)),
+            "highres_stream.backbone": len(self.config.bands),
+        }
+        net = self.to(torch.device(device)).eval()
+        net = net.to(memory_format=torch.channels_last)
+        return folded(net, images=images).to(memory_format=torch.channels_last)
 
     def look(self, overview: Tensor) -> tuple[GlobalFeatures, Saliency]:
         """Stages 1 and 2: overview `[B, 3C + 2, H, W]` -> global features and expected counts."""

@@ -21,15 +21,15 @@ OVERVIEW_SIDE = 512
 def measure_costs(net: PatchDriveNet) -> ModelConfig:
     """The network's configuration with the milliseconds of each kind of window and of the overview filled in.
 
-    Windows are timed in batches as the engine makes them: backbone, head and decoding. The network is convolutional, so
-    all kinds cost the same a tensor pixel: the lowest figure of all repeats counts for all of them, and what else the
-    machine does meanwhile cannot make one kind look dearer than another.
+    Windows are timed in batches as the engine makes them on a CPU: backbone, head and decoding. The network is
+    convolutional, so all kinds cost the same a tensor pixel: the lowest figure of all repeats counts for all of them,
+    and what else the machine does meanwhile cannot make one kind look dearer than another.
     """
     config = net.config
-    net = net.to(memory_format=torch.channels_last).eval()
+    net = net.for_inference()
     per_px = []
     for side in sorted({kind.tensor for kind in config.kinds}):
-        n = max(1, BATCH_PX // side**2)
+        n = max(1, BATCH_PX["cpu"] // side**2)
         windows = torch.rand(n, len(config.bands), side, side).to(memory_format=torch.channels_last)
         per_px.append(_fastest_ms(lambda windows=windows: net.find(windows, None, min_score=0.5)) / (n * side**2))  # type: ignore[misc]
     kinds = tuple(
