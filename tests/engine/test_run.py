@@ -162,8 +162,8 @@ def test_saliency_alone_looks_at_no_window(tmp_path, model):
 def test_the_result_does_not_depend_on_the_order_of_reading(tmp_path, model, monkeypatch):
     path = write(tmp_path / "scene.tif", squares(1700, PLACES))
 
-    def backwards(source, stretch, planned):
-        return reversed(list(batches_in_file_order(source, stretch, list(planned)[::-1])))
+    def backwards(source, stretch, planned, *, batch_px):
+        return reversed(list(batches_in_file_order(source, stretch, list(planned)[::-1], batch_px=batch_px)))
 
     with Scene.open(path) as scene:
         one = detect(scene, model, DetectOptions(budget=Budget(full=True)))
