@@ -140,7 +140,7 @@ def drive(search: Search, inside: Inside | None) -> tuple[str, float | None, Sce
         windows = choose(search.options.rule, coverage, budget=budget, kind=kind, seed=search.options.seed)
         search.look(windows, reason="plan", round_=0, grid=scene_map.grid)
         return "sparse", recall_estimate(coverage, n_found=len(search.distinct())), scene_map, coverage
-    planned_ms = plan_windows(coverage.copy(), budget=budget, spent=Spending())[1].ms
+    planned_ms = _remainder_ms(coverage, budget, 0)
     only = coverage.scan_kind if budget.only_recall and scan_is_cheaper(planned_ms, coverage) else None
     n_found = _rounds(search, coverage, scene_map, planned_ms=planned_ms, only=only)
     if math.isclose(coverage.reachable(), 0.0):
@@ -212,7 +212,7 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
 
 
 def _remainder_ms(coverage: Coverage, budget: Budget, n_found: int) -> float:
-    """Nominal milliseconds of the windows that would meet the recall target from here."""
+    """Nominal milliseconds of the windows that would be planned from here, to the end."""
     return plan_windows(coverage.copy(), budget=budget, spent=Spending(), n_found=n_found)[1].ms
 
 

@@ -81,7 +81,7 @@ def inspect_windows(
     """
     seen: list[Seen] = []
     least = min_score if curves is None else curves.least_raw(min_score)
-    for batch in batches_in_file_order(source, scaling, planned, batch_px=BATCH_PX[device.type]):
+    for batch in batches_in_file_order(source, scaling, planned, batch_px=BATCH_PX.get(device.type, BATCH_PX["cpu"])):
         good = [item for item in batch if item.values is not None]
         for item in batch:
             if item.values is None:

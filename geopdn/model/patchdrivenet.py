@@ -119,9 +119,7 @@ class PatchDriveNet(nn.Module):
             "global_stream.backbone": overview_channels(len(self.config.bands)),
             "highres_stream.backbone": len(self.config.bands),
         }
-        net = self.to(torch.device(device)).eval()
-        net = net.to(memory_format=torch.channels_last)
-        return folded(net, images=images).to(memory_format=torch.channels_last)
+        return folded(self.to(torch.device(device)).eval(), images=images).to(memory_format=torch.channels_last)
 
     def look(self, overview: Tensor) -> tuple[GlobalFeatures, Saliency]:
         """Stages 1 and 2: overview `[B, 3C + 2, H, W]` -> global features and expected counts."""
