@@ -38,13 +38,30 @@ class Planned:
 
 
 def place_window(kind: WindowKind, index: int, *, row: int, col: int, size: Size, gain: float) -> Planned:
-    """The window of a kind whose core starts at a level-0 position."""
-    core = Window(row, col, kind.core, kind.core).clip(size)
-    if core is None:
-        raise ValueError(f"core at ({row}, {col}) lies outside a scene of {size}")
+    """The window of a kind whose core starts at a level-0 position.
+
+    At the scene's edges, beyond which there is nothing to see, the window is moved inside as far as it fits, and its
+    core reaches up to the edge. Elsewhere the core ends a halo before the window does, or in the middle of what it
+    shares with the next one, where that one is moved inside.
+    """
+    top, bottom = _span(row, kind, size.height)
+    left, right = _span(col, kind, size.width)
+    core = Window(row, col, bottom - row, right - col)
     step = 1 << kind.level
-    window = Window((row - kind.halo) // step, (col - kind.halo) // step, kind.tensor, kind.tensor, kind.level)
+    window = Window(top // step, left // step, kind.tensor, kind.tensor, kind.level)
     return Planned(kind=index, core=core, window=window, gain=gain)
+
+
+def _span(start: int, kind: WindowKind, n: int) -> tuple[int, int]:
+    """Along one axis of `n` pixels: where the window of a core that starts there begins, and where the core ends."""
+    if not 0 <= start < n:
+        raise ValueError(f"a core that starts at {start} lies outside {n} pixels")
+    step = 1 << kind.level
+    furthest = max(0, -(-(n - kind.extent) // step) * step)
+    first = min(max(0, (start - kind.halo) // step * step), furthest)
+    stop = first + kind.extent
+    following = min(stop - 2 * kind.halo, furthest)  # where the next window begins, itself moved inside
+    return first, n if stop >= n else (stop + following) // 2 // step * step
 
 
 def scan_kind(kinds: Sequence[WindowKind], priorities: NDArray[np.float64], totals: NDArray[np.float64]) -> int:
@@ -57,12 +74,17 @@ def scan_kind(kinds: Sequence[WindowKind], priorities: NDArray[np.float64], tota
 
 def scan(kinds: Sequence[WindowKind], kind: int, *, size: Size) -> list[Planned]:
     """Windows of one kind whose cores tile the scene, row by row."""
-    side = kinds[kind].core
-    return [
-        place_window(kinds[kind], kind, row=row, col=col, size=size, gain=0.0)
-        for row in range(0, size.height, side)
-        for col in range(0, size.width, side)
-    ]
+    rows, cols = (scan_starts(kinds[kind], n) for n in (size.height, size.width))
+    return [place_window(kinds[kind], kind, row=row, col=col, size=size, gain=0.0) for row in rows for col in cols]
+
+
+def scan_starts(kind: WindowKind, n: int) -> list[int]:
+    """Where the cores of a kind that tile one axis of `n` pixels start."""
+    starts, stop = [0], _span(0, kind, n)[1]
+    while stop < n:
+        starts.append(stop)
+        stop = _span(stop, kind, n)[1]
+    return starts
 
 
 class Coverage:

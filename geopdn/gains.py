@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geopdn.config import WindowKind
-from geopdn.coverage import Coverage, scan
+from geopdn.coverage import Coverage, place_window, scan_starts
 from geopdn.geometry.window import Window
 
 LATTICE = 2  # cells between candidate positions
@@ -45,8 +45,7 @@ class Gains:
         best = max(self._maps, key=lambda m: m.best_worth())
         if best.best_worth() <= 0:
             return None
-        row, col = best.best_place()
-        return best.kind, row * self._coverage.cell_px, col * self._coverage.cell_px
+        return best.kind, *best.best_place()
 
     def update(self, core: Window) -> None:
         """Sum again what overlaps a core that has been covered."""
@@ -68,13 +67,12 @@ class _KindMap:
         self.kind = kind
         self._coverage, self._price = coverage, price
         _, h, w = coverage.rate.shape
-        self._side = max(1, coverage.kinds[kind].core // coverage.cell_px)
-        if tiles:
-            cores = [item.core for item in scan(coverage.kinds, kind, size=coverage.size)]
-            self._tops = np.unique([core.row // coverage.cell_px for core in cores])
-            self._lefts = np.unique([core.col // coverage.cell_px for core in cores])
-        else:
-            self._tops, self._lefts = positions(h, self._side), positions(w, self._side)
+        shape, size, px = coverage.kinds[kind], coverage.size, coverage.cell_px
+        side = max(1, shape.core // px)
+        self._rows = np.array(scan_starts(shape, size.height)) if tiles else positions(h, side) * px
+        self._cols = np.array(scan_starts(shape, size.width)) if tiles else positions(w, side) * px
+        self._tops, self._bottoms = _cells(coverage, kind, [(row, 0) for row in self._rows.tolist()], axis=0)
+        self._lefts, self._rights = _cells(coverage, kind, [(0, col) for col in self._cols.tolist()], axis=1)
         self._open = np.ones((len(self._tops), len(self._lefts)), np.bool_)
         self._worth = np.zeros(self._open.shape)
         self._best = np.zeros(len(self._tops))
@@ -85,21 +83,21 @@ class _KindMap:
 
     def best_place(self) -> tuple[int, int]:
         i, j = self._best_index()
-        return int(self._tops[i]), int(self._lefts[j])
+        return int(self._rows[i]), int(self._cols[j])
 
     def update(self, rows: slice, cols: slice) -> None:
-        i0, i1 = _overlapping(self._tops, self._side, rows)
-        j0, j1 = _overlapping(self._lefts, self._side, cols)
-        if i0 >= i1 or j0 >= j1:
+        i = _overlapping(self._tops, self._bottoms, rows)
+        j = _overlapping(self._lefts, self._rights, cols)
+        if i.start >= i.stop or j.start >= j.stop:
             return
-        tops, lefts = self._tops[i0:i1], self._lefts[j0:j1]
-        part = np.s_[:, tops[0] : tops[-1] + self._side, lefts[0] : lefts[-1] + self._side]
+        tops, bottoms, lefts, rights = self._tops[i], self._bottoms[i], self._lefts[j], self._rights[j]
+        part = np.s_[:, tops[0] : bottoms.max(), lefts[0] : rights.max()]
         coverage = self._coverage
         priority = coverage.priorities[self.kind][:, None, None].astype(np.float32)  # as the coverage stores it
         mass = (coverage.rate[part] * np.maximum(priority - coverage.found[part], 0)).sum(0, dtype=np.float64)
-        sums = square_sums(mass, tops - tops[0], lefts - lefts[0], side=self._side)
-        self._worth[i0:i1, j0:j1] = np.where(self._open[i0:i1, j0:j1], sums / self._price, 0.0)
-        self._best[i0:i1] = self._worth[i0:i1].max(1)
+        sums = rectangle_sums(mass, (tops - tops[0], bottoms - tops[0]), (lefts - lefts[0], rights - lefts[0]))
+        self._worth[i, j] = np.where(self._open[i, j], sums / self._price, 0.0)
+        self._best[i] = self._worth[i].max(1)
 
     def bar(self, *, everywhere: bool) -> None:
         if everywhere:
@@ -114,10 +112,17 @@ class _KindMap:
         return i, int(np.argmax(self._worth[i]))
 
 
-def _overlapping(starts: Ints, side: int, cells: slice) -> tuple[int, int]:
-    """Range of the sorted starts whose `side` cells overlap a slice of cells."""
-    first = int(np.searchsorted(starts, cells.start - side, "right"))
-    return first, int(np.searchsorted(starts, cells.stop, "left"))
+def _cells(coverage: Coverage, kind: int, starts: Sequence[tuple[int, int]], *, axis: int) -> tuple[Ints, Ints]:
+    """First cells, and the ones after the last, of the cores that start at level-0 places, along one axis."""
+    shape, size = coverage.kinds[kind], coverage.size
+    cores = [place_window(shape, kind, row=row, col=col, size=size, gain=0.0).core for row, col in starts]
+    spans = [coverage.cells(core)[axis] for core in cores]
+    return np.array([s.start for s in spans], np.int64), np.array([s.stop for s in spans], np.int64)
+
+
+def _overlapping(starts: Ints, stops: Ints, cells: slice) -> slice:
+    """Those, of spans in ascending order, that overlap a slice of cells."""
+    return slice(int(np.searchsorted(stops, cells.start, "right")), int(np.searchsorted(starts, cells.stop, "left")))
 
 
 def lattice_sums(mass: Floats, side: int) -> tuple[Floats, Ints, Ints]:
@@ -132,15 +137,16 @@ def lattice_sums(mass: Floats, side: int) -> tuple[Floats, Ints, Ints]:
     """
     h, w = mass.shape
     tops, lefts = positions(h, side), positions(w, side)
-    return square_sums(mass, tops, lefts, side=side), tops, lefts
+    ends = np.minimum(tops + side, h), np.minimum(lefts + side, w)
+    return rectangle_sums(mass, (tops, ends[0]), (lefts, ends[1])), tops, lefts
 
 
-def square_sums(mass: Floats, tops: Ints, lefts: Ints, *, side: int) -> Floats:
-    """Sums `[n, m]` of `[h, w]` over squares of `side` cells that start at rows `[n]` and columns `[m]`, clipped."""
+def rectangle_sums(mass: Floats, rows: tuple[Ints, Ints], cols: tuple[Ints, Ints]) -> Floats:
+    """Sums `[n, m]` of `[h, w]` over the rectangles of rows `[n]` (first, stop) and columns `[m]` (first, stop)."""
     h, w = mass.shape
     summed = np.zeros((h + 1, w + 1))
     summed[1:, 1:] = mass.cumsum(0).cumsum(1)
-    bottoms, rights = np.minimum(tops + side, h), np.minimum(lefts + side, w)
+    (tops, bottoms), (lefts, rights) = rows, cols
     sums = (
         summed[np.ix_(bottoms, rights)]
         - summed[np.ix_(tops, rights)]

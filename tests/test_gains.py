@@ -7,7 +7,7 @@ import pytest
 from test_plan import CELLS, KINDS, PRIORITIES, SIZE, coverage_of
 
 from geopdn.coverage import Coverage, place_window
-from geopdn.gains import Gains, square_sums
+from geopdn.gains import Gains, rectangle_sums
 
 
 def worth_of(coverage, best):
@@ -54,7 +54,7 @@ def test_nothing_expected_nothing_to_choose():
     assert Gains(coverage, price=lambda _: 1.0).best() is None
 
 
-def test_square_sums_are_clipped_at_the_far_edge():
+def test_sums_over_rectangles():
     mass = np.arange(12.0).reshape(3, 4)
-    sums = square_sums(mass, np.array([0, 2]), np.array([0, 3]), side=2)
+    sums = rectangle_sums(mass, (np.array([0, 2]), np.array([2, 3])), (np.array([0, 3]), np.array([2, 4])))
     np.testing.assert_allclose(sums, [[0 + 1 + 4 + 5, 3 + 7], [8 + 9, 11]])

@@ -157,6 +157,23 @@ def test_the_cores_of_a_scan_tile_the_scene_once():
         assert (count == 1).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(height=st.integers(1, 5000), width=st.integers(1, 5000), kind=st.integers(0, len(KINDS) - 1))
+def test_windows_of_a_scan_keep_their_halo_and_lie_inside(height, width, kind):
+    shape, step = KINDS[kind], 1 << KINDS[kind].level
+    items = scan(KINDS, kind, size=Size(height, width))
+    assert sum(item.core.area for item in items) == height * width
+    for item in items:
+        full, core = item.window.at_full_resolution(), item.core
+        assert full.row >= 0
+        assert full.col >= 0
+        assert core.row == 0 or core.row - full.row >= shape.halo
+        assert core.col == 0 or core.col - full.col >= shape.halo
+        assert core.row_stop == height or full.row_stop - core.row_stop >= shape.halo
+        assert core.col_stop == width or full.col_stop - core.col_stop >= shape.halo
+        assert full.row_stop < max(height, shape.extent) + step  # beyond the edge only where the scene is smaller
+
+
 def test_the_scan_takes_the_kind_that_finds_most_and_of_equals_the_cheapest():
     assert scan_kind(KINDS, PRIORITIES, np.array([1.0, 0.0])) == 1
     assert scan_kind(KINDS, PRIORITIES, np.array([0.0, 1.0])) == 2

@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions before them: the same network, fewer passes over memory at inference."""
+"""Batch norms in the convolutions before them, no padded copies: the same network, fewer passes over memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from geopdn.model.same_padding import SameConv, is_same_padded
+
 TOLERANCE = 1e-3  # of the largest value of a map
 CHECK_SIDE = 64
 
@@ -18,7 +20,7 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def folded(net: AnyModule, *, images: Mapping[str, int]) -> AnyModule:
-    """A network whose convolutions hold the batch norms that follow them.
+    """A network whose convolutions hold the batch norms that follow them, and pad without copying (`SameConv`).
 
     A convolution and the batch norm registered after it in the same module are taken to be applied one after the
     other, as in every backbone that is known here. The parts named in `images` are run before and after: one that
@@ -51,6 +53,7 @@ def _folded(module: AnyModule) -> AnyModule:
         # timm's BatchNormAct2d holds the activation too
         rest = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
         children[following] = nn.Sequential(*rest) if rest else nn.Identity()
+    children = {name: SameConv(child) if is_same_padded(child) else child for name, child in children.items()}
     result = copy.copy(module)
     result._modules = {**module._modules, **children}  # noqa: SLF001 (a copy that shares what is not folded)
     return result

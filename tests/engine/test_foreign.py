@@ -101,7 +101,8 @@ def test_an_onnx_file_finds_planted_targets(tmp_path, layout):
         three.write(np.repeat(one.read(), 3, axis=0))
     model = exact_model(exact_config(bands=("1",), high=float(high), pixel_size_m=0.5))
     with Scene.open(path) as scene, Scene.open(tmp_path / "rgb.tif") as rgb:
-        result = detect_with(detector, resample(rgb, pixel_size_m=0.8), guide=Guide(model, scene))
+        options = DetectOptions(budget=Budget(recall=0.999))
+        result = detect_with(detector, resample(rgb, pixel_size_m=0.8), options, guide=Guide(model, scene))
     offset = offsets(result, truth, transform)
     assert math.hypot(*offset.mean(0)) < 0.02
     assert result.detections.boxes[:, 2].mean() == pytest.approx(TARGET * 0.5 / 0.8, abs=0.3)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
 
 from geopdn.model.folded import folded
 from geopdn.model.patchdrivenet import PatchDriveNet, rgb_config
+from geopdn.model.same_padding import SameConv, is_same_padded
 
 
 def trained(net: nn.Module) -> nn.Module:
@@ -32,6 +34,25 @@ def test_a_folded_network_says_the_same(backbone):
         torch.testing.assert_close(ready.look(overview)[1].rate, net.look(overview)[1].rate, atol=1e-5, rtol=1e-3)
     assert any(isinstance(part, nn.BatchNorm2d) for part in net.modules())
     assert not any(isinstance(part, nn.BatchNorm2d) for part in ready.modules())
+    assert any(isinstance(part, SameConv) for part in ready.modules()) == backbone.startswith("timm:tf")
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("size", [(32, 48), (31, 48), (32, 47), (7, 9)])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_same_padding_without_a_copy(kernel, size, groups):
+    torch.manual_seed(0)
+    conv = Conv2dSame(4, 8, kernel, stride=2, groups=groups)
+    assert is_same_padded(conv)
+    x = torch.rand(2, 4, *size)
+    torch.testing.assert_close(SameConv(conv)(x), conv(x), atol=1e-6, rtol=1e-5)
+
+
+def test_other_convolutions_stay_as_they_are():
+    assert not is_same_padded(nn.Conv2d(3, 4, 3, stride=2, padding=1))
+    assert not is_same_padded(Conv2dSame(3, 4, 3, stride=1))
+    assert not is_same_padded(Conv2dSame(3, 4, 3, stride=2, dilation=2))
+    assert not is_same_padded(Conv2dSame(3, 4, 4, stride=2))
 
 
 class Reversed(nn.Module):
