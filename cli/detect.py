@@ -12,6 +12,7 @@ from geopdn.cli.area import read_area
 from geopdn.cli.destinations import Job, checked, plan_jobs
 from geopdn.cli.detectors import Stated, load_detector
 from geopdn.cli.device import resolve_device
+from geopdn.cli.memory import bound_of
 from geopdn.cli.messages import complain, say
 from geopdn.cli.scenes import Reading, split_bands
 from geopdn.cli.search import Wish, search
@@ -73,6 +74,7 @@ def detect(
     picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Also draw a picture of the run.")] = None,
     bands: options.Bands = None,
     device: options.Device = "auto",
+    memory: options.Memory = None,
     overwrite: options.Overwrite = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail at the first window that cannot be read, instead of recording it.")
@@ -140,6 +142,7 @@ def detect(
     spend = parse_budget("full" if unguided else budget, recall=recall)
     if min_score is not None and not (math.isfinite(min_score) and 0 <= min_score <= 1):
         raise ConfigError(f"--min-score {min_score}: expected a number from 0 to 1")
+    bound = bound_of(memory)
     jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture)
     reading = Reading(
         bands=split_bands(bands),
@@ -176,6 +179,7 @@ def detect(
             reading=reading,
             overwrite=overwrite,
             quiet=quiet,
+            memory=bound,
         )
         codes = [_one(job, wish, as_json=as_json, alone=len(jobs) == 1) for job in jobs]
     raise typer.Exit(next(code for code in SEVERITY if code in codes))

@@ -1,5 +1,6 @@
 """What a run has cost this process, as far as the system tells."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,15 @@ def peak_memory_mb() -> float | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def memory_mb() -> float | None:
+    """Resident memory now in MB, None where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except (OSError, ValueError, AttributeError):
+        return peak_memory_mb()
 
 
 def bytes_read() -> int | None:

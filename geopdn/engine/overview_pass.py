@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geopdn.geometry.window import Window
+from geopdn.memory import LEAST_PART, MemoryPlan
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.saliency import Saliency
 from geopdn.model.streams import GlobalFeatures, pack_overview
 from geopdn.scene import PixelSource, Stretch
-from geopdn.scene.overview import Overview, open_overview
+from geopdn.scene.overview import Overview, OverviewReader, open_overview
 
 TILE = 1024  # overview pixels, a multiple of the grid's stride
 GRID_DTYPE = torch.float16  # of the whole scene's grid: a quarter of a gigabyte less at 100,000 px than float32
@@ -57,6 +58,7 @@ def look_at_overview(
     device: torch.device,
     progress: Progress | None = None,
     statistics: bool = True,
+    memory: MemoryPlan | None = None,
 ) -> SceneMap:
     """Run the global stream over the scene's overview.
 
@@ -67,12 +69,13 @@ def look_at_overview(
         device: where it runs.
         progress: called with (done, total) tiles.
         statistics: use minima and maxima where they are known; False shows the network the mean alone.
+        memory: how large buffers may be, None for their usual sizes.
 
     Returns:
         The map of expected counts and the global grid of the whole scene.
     """
     level = net.config.overview_level
-    with open_overview(source, level=level, stretch=stretch) as reader:
+    with _opened(source, level=level, stretch=stretch, memory=memory) as reader:
         height, width = reader.size.height, reader.size.width
         h, w = -(-height // 4), -(-width // 4)
         gh, gw = -(-height // 16), -(-width // 16)
@@ -112,6 +115,14 @@ def look_at_overview(
             cell_px=net.cell_px,
             unread=unread,
         )
+
+
+def _opened(source: PixelSource, *, level: int, stretch: Stretch, memory: MemoryPlan | None) -> OverviewReader:
+    if memory is None:
+        return open_overview(source, level=level, stretch=stretch)
+    return open_overview(
+        source, level=level, stretch=stretch, memory_bytes=memory.kept, part_bytes=max(memory.part, LEAST_PART)
+    )
 
 
 class _Looker:
