@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,10 +33,8 @@ def bound_of(text: str | None) -> int:
 def default_bound() -> int:
     """Half of the memory of the machine, or of the control group if that is less."""
     limits = []
-    try:
+    with suppress(AttributeError, ValueError, OSError):  # Windows
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):  # Windows
-        pass
     for path in CGROUPS if sys.platform.startswith("linux") else ():
         try:
             text = Path(path).read_text(encoding="ascii").strip()
@@ -80,7 +78,9 @@ def plan_for(
         n_kinds=len(model.kinds),
         n_windows=max(_n_windows(kind, size, budget) for kind in model.kinds),
     )
-    return plan_memory(bound, storage_of(scene), maps, base=base, computed=is_computed(source, level=model.overview_level))
+    return plan_memory(
+        bound, storage_of(scene), maps, base=base, computed=is_computed(source, level=model.overview_level)
+    )
 
 
 def _n_windows(kind: "WindowKind", size: "Size", budget: "Budget | None") -> int:

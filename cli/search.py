@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from geopdn.detections import RunResult
     from geopdn.detectors import Detector
     from geopdn.engine import DetectOptions, Progress
-    from geopdn.memory import MemoryPlan
     from geopdn.engine.options import Inside
+    from geopdn.memory import MemoryPlan
     from geopdn.model.weights import LoadedModel
     from geopdn.scene import PixelSource, Scene
 
@@ -164,9 +164,7 @@ def _planned(item: Ready, wish: Wish) -> "MemoryPlan":
     header = read_header(item.weights)
     plan_for(item.scene, item.mapped, header.model, bound=wish.memory, budget=wish.budget)
     load_model(item.weights)
-    return plan_for(
-        item.scene, item.mapped, header.model, bound=wish.memory, budget=wish.budget, base=loaded_base()
-    )
+    return plan_for(item.scene, item.mapped, header.model, bound=wish.memory, budget=wish.budget, base=loaded_base())
 
 
 def _run(item: Ready, options: "DetectOptions", report: "Callable[[Progress], None]", area: Any) -> "RunResult":

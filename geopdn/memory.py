@@ -18,7 +18,7 @@ UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 1 << 10, 
 UNITS["TI"] = 1 << 40
 
 BASE = 800 * MB  # the interpreter, its libraries and a network, measured with PyTorch 2.15 on Linux: 0.7 to 0.8 GB
-TILE_WORK, TILE_WORK_A_BAND = 180 * MB, 40 * MB  # the global stream on a tile of the overview, read and packed
+TILE_WORK, TILE_WORK_A_BAND = 200 * MB, 45 * MB  # the global stream on a tile of the overview, read and packed
 WINDOW_WORK, WINDOW_WORK_A_BAND = 150 * MB, 10 * MB  # the high-resolution stream on a batch, others read ahead
 STRIP_WORK = 120 * MB  # planning and evidence, in strips of the maps
 LEAST_CACHE, MOST_CACHE = 16 * MB, 256 * MB  # decoded blocks that GDAL keeps
@@ -159,7 +159,7 @@ def plan_memory(bound: int, storage: Storage, maps: Maps, *, base: int = BASE, c
 
 
 def whole(bound: int) -> MemoryPlan:
-    """The usual buffers, where nothing is known of what looks at the scene: another detector, which looks everywhere."""
+    """The usual buffers, where nothing is known of what looks at the scene: another detector, everywhere."""
     return MemoryPlan(bound, BASE, 0, 0, 0, min(MOST_CACHE, bound // 8), MOST_PART, MOST_KEPT)
 
 

@@ -63,6 +63,10 @@ class Decoder:
         """
         if self.sparse and self._is_absent(dataset, span):
             return self._empty(dataset, span)
+        return self._decoded(dataset, span, resampled=resampled)
+
+    def _decoded(self, dataset: Any, span: Span, *, resampled: bool) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """`read` of blocks that are in the file."""
         window = RasterWindow(span.col, span.row, span.width, span.height)
         indexes = [*self.indexes, self.alpha] if self.alpha else list(self.indexes)
         values = dataset.read(indexes, window=window)
@@ -93,7 +97,6 @@ class Decoder:
             return values, None
         values[:, ~valid] = 0
         return values, valid
-
 
     def _is_absent(self, dataset: Any, span: Span) -> bool:
         """Whether no block under a rectangle is in the file; the first one that is ends the search."""
