@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 TIES = 1e-3
-"""Share of positions that may be a peak in one answer only: neighbours that are equal but for rounding."""
+"""Share of positions that may be a peak in one answer only (neighbours equal but for rounding), or whose heading may be
+anything (the direction of a vector of hardly any length)."""
 
 
 def difference(a: Tensor, b: Tensor) -> float:
@@ -20,7 +20,7 @@ def difference(a: Tensor, b: Tensor) -> float:
 def box_difference(a: Tensor, b: Tensor, *, has_heading: bool) -> float:
     """The same for boxes of a detector `[1, n, values]`, oriented ones `[1, values, n]`, each kind of value by itself.
 
-    Half a turn is no turn, and few positions may be a peak in one only (`TIES`).
+    Half a turn is no turn, and few positions may differ in what rounding decides (`TIES`).
     """
     if a.shape != b.shape:
         return float("inf")
@@ -30,6 +30,8 @@ def box_difference(a: Tensor, b: Tensor, *, has_heading: bool) -> float:
     if float(turned.double().mean()) > TIES:
         return float("inf")
     kinds = [*(tuple(x[:, i] for x in rows) for i in range(4)), tuple(x[~turned] for x in scores)]
+    worst = max(difference(one, other) for one, other in kinds)
     if has_heading:
-        kinds.append(tuple(torch.stack([(2 * x[:, -1]).cos(), (2 * x[:, -1]).sin()]) for x in rows))
-    return max(difference(one, other) for one, other in kinds)
+        turn = (rows[0][:, -1] - rows[1][:, -1]).sin().abs()
+        worst = max(worst, float(turn.sort().values[int((1 - TIES) * (len(turn) - 1))]))
+    return worst
