@@ -77,7 +77,8 @@ def run_case(bench: Bench, case: Case) -> None:
         folder = _output_folder(bench, case, name)
         folder.mkdir(parents=True, exist_ok=True)
         kind = _scan_kind(bench, case)
-        job = Job(scene.resolve(), folder.resolve(), MODEL, case.budget, kind, bench.folder.resolve())
+        budget = bench.results.scenes[case.name]["budget"]
+        job = Job(scene.resolve(), folder.resolve(), MODEL, budget, kind, bench.folder.resolve())
         if name in by_name:
             run = _method_run(bench, case, by_name[name], job, repeat)
         else:

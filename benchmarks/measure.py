@@ -87,9 +87,14 @@ def _run(folder: Path, timeout_s: float, command: Sequence[str]) -> Cost:
 
         timer = threading.Timer(timeout_s, end)
         timer.start()
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        try:
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        except KeyboardInterrupt:
+            end()
+            raise
+        finally:
+            timer.cancel()
         seconds = time.monotonic() - started
-        timer.cancel()
         read = _bytes_read(child.pid)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)

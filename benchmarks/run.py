@@ -19,7 +19,7 @@ from benchmarks import growth
 from benchmarks.alternate import MODEL, Bench, run_case
 from benchmarks.methods import methods
 from benchmarks.results import Results, code_version
-from benchmarks.scenes import ROOT, Case, build, cases
+from benchmarks.scenes import ROOT, Case, budget_of, build, cases
 from benchmarks.table import START, growth_markdown, to_markdown
 
 BUILD = ROOT / "build" / "bench"
@@ -30,7 +30,8 @@ def prepare(bench: Bench, wanted: Sequence[Case], facts: Callable[[Case], dict[s
     for case in wanted:
         build(case, bench.folder / "scenes", say=bench.say)
         if case.name not in bench.results.scenes:
-            bench.results.scenes[case.name] = {**facts(case), "share": case.share, "budget": case.budget}
+            known = facts(case)
+            bench.results.scenes[case.name] = {**known, "share": case.share, "budget": budget_of(known["occupied"])}
             bench.results.write()
 
 
@@ -81,7 +82,7 @@ def main() -> None:
     bench = Bench(
         results=Results(options.folder / "results.json"),
         folder=options.folder,
-        wanted=[known[name] for name in options.methods or known],
+        wanted=[method for name, method in known.items() if name in (options.methods or known)],
         repeats=options.repeats,
         code=code_version(),
         timeout_s=options.timeout,
@@ -92,8 +93,8 @@ def main() -> None:
     axes: list[tuple[growth.Axis, list[Case]]] = []
     if options.growth:
         axes = [
-            ("pixels", growth.by_size(options.sizes or growth.SIZES)),
-            ("objects", growth.by_objects(options.objects)),
+            ("pixels", growth.by_size(options.sizes or growth.SIZES, n_objects=options.fixed_objects)),
+            ("objects", growth.by_objects(options.objects, size=options.fixed_size)),
         ]
         wanted = list(dict.fromkeys(case for _, each in axes for case in each))
     else:
@@ -125,6 +126,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--growth", action="store_true", help="cost against size and against the number of objects")
     parser.add_argument("--objects", type=int, nargs="+", default=list(growth.OBJECTS), help="numbers, for --growth")
+    parser.add_argument("--fixed-objects", type=int, default=growth.FIXED_OBJECTS, help="while the size grows")
+    parser.add_argument("--fixed-size", type=int, default=growth.FIXED_SIZE, help="while the objects grow")
     parser.add_argument("--timeout", type=float, default=7200.0, help="seconds that one run may take")
     parser.add_argument("--again", action="store_true", help="also run what has been run")
     parser.add_argument("--folder", type=Path, default=BUILD)

@@ -52,11 +52,6 @@ class Case:
         """Name of the file, without its ending."""
         return f"{self.base}-{self.compression}-{'overviews' if self.overviews else 'plain'}"
 
-    @property
-    def budget(self) -> float:
-        """Share of the pixels that `--budget` gets: slightly above what is occupied."""
-        return round(min(1.0, 1.25 * self.share + 0.01), 4)
-
     def path(self, folder: Path) -> Path:
         """The GeoTIFF."""
         return folder / f"{self.name}.tif"
@@ -64,6 +59,11 @@ class Case:
     def truth(self, folder: Path) -> Path:
         """What is in it."""
         return folder / f"{self.base}.truth.gpkg"
+
+
+def budget_of(occupied: float) -> float:
+    """Share of the pixels that `--budget` gets: slightly above the share of the cells that hold an object."""
+    return round(min(1.0, 1.25 * occupied + 0.01), 4)
 
 
 def airport(
