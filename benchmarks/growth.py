@@ -10,13 +10,13 @@ import numpy as np
 
 from benchmarks.measure import Cost
 from benchmarks.results import Results, Run
-from benchmarks.scenes import PX_PER_OBJECT, Case, airport
+from benchmarks.scenes import DENSEST, PX_PER_OBJECT, Case, airport
 
 Axis = Literal["pixels", "objects"]
 
 SIZES = (4096, 8192, 16384)
-OBJECTS = (10, 40, 160)
-FIXED_OBJECTS, FIXED_SIZE = 40, 8192
+OBJECTS = (5, 20, 80)
+FIXED_OBJECTS, FIXED_SIZE = 20, 8192
 SECONDS_BEYOND, BYTES_BEYOND = "seconds beyond start-up", "bytes read beyond start-up"
 QUANTITIES = ("seconds", SECONDS_BEYOND, "CPU seconds", "multiply-adds", BYTES_BEYOND, "peak memory")
 OTHER_START = ("SAHI", "supervision", "GeoDeep")
@@ -69,7 +69,7 @@ def by_objects(numbers: Sequence[int], *, size: int = FIXED_SIZE) -> list[Case]:
 
 def _placed(size: int, n_objects: int) -> Case:
     share = n_objects * PX_PER_OBJECT / size**2
-    if share > 0.9:
+    if share > DENSEST:
         raise SystemExit(
             f"{n_objects} objects need more ground than {size} x {size} px: fewer objects, or a larger size"
         )

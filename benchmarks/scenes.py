@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.mosaic_size import PLACES, mosaic_cells
+from benchmarks.patchwork import patchwork
 
 ROOT = Path(__file__).parent.parent
 AIRBUS = ROOT.parent / "shared" / "data" / "aircraft_airbus"
 BLOCK = 256
-PX_PER_OBJECT = 50_000  # of an apron, with taxiways and empty stands
+PX_PER_OBJECT = 100_000  # of the cells that hold an object, on average of simulated airports
+DENSEST = 0.12  # share of the area up to which one layout finds place for its airports
 CELL_PX = 512  # cells that hold an object make up what is occupied
 SEED = 7
 
@@ -27,7 +29,7 @@ class Case:
 
     Attributes:
         size: side in pixels.
-        share: of the area that the objects' clusters take, at most (simulated), or that scenes with objects take.
+        share: of the area, in 512 px cells that hold an object (simulated, about), or in scenes with objects (mosaic).
         n_objects: labelled objects; 0 for a mosaic, which has those of its scenes.
         compression: of the file.
         overviews: whether the file has any.
@@ -120,6 +122,13 @@ def _make(case: Case, path: Path, truth: Path) -> None:
     """Simulate or compose, under a temporary name."""
     temporary = path.with_name(f"making-{case.base}.tif")
     made_truth = temporary.with_suffix(".truth.gpkg")
+    for leftover in (temporary, made_truth):
+        leftover.unlink(missing_ok=True)
+    if case.source == "airport" and case.share > DENSEST:
+        patchwork(case.size, case.share, case.n_objects, temporary, seed=SEED, cwd=ROOT)
+        made_truth.replace(truth)
+        temporary.replace(path)
+        return
     if case.source == "mosaic":
         cells = mosaic_cells(case.size)
         places = ",".join(PLACES[: cells.n_scenes])
@@ -129,9 +138,8 @@ def _make(case: Case, path: Path, truth: Path) -> None:
         command = ["-m", "geopdn.cli.main", "simulate", "airport", "-o", str(temporary), "--size", str(case.size)]
         command += ["--seed", str(SEED), "--objects", str(case.n_objects), "--overwrite", "--quiet"]
         command += ["--occupied-share", f"{max(case.share, 0.001):g}"]
-    for leftover in (temporary, made_truth):
-        leftover.unlink(missing_ok=True)
-    subprocess.run([sys.executable, *command], check=True, cwd=ROOT)  # noqa: S603 (geopdn's own commands)
+    if subprocess.run([sys.executable, *command], check=False, cwd=ROOT).returncode:  # noqa: S603 (geopdn's own)
+        raise SystemExit(f"{path.name} could not be built, see above: ask for another size, share or number of objects")
     made_truth.replace(truth)
     temporary.replace(path)
 
