@@ -17,6 +17,8 @@ from benchmarks.floor import decode
 from benchmarks.measure import Cost
 from benchmarks.methods import BOXES, BUDGET, FULL, Method, methods
 from benchmarks.mosaic_size import mosaic_cells
+from benchmarks.patchwork import patchwork
+from benchmarks.plots import draw_accuracy, draw_costs, draw_growth
 from benchmarks.results import Results, Run, code_version
 from benchmarks.rivals.shared import starts
 from benchmarks.scenes import airport, budget_of, build, cases
@@ -98,6 +100,11 @@ def test_growth_beyond_start_up_is_told_of_those_that_start_alike(tmp_path):
     assert fits[BUDGET, "multiply-adds"].exponent == pytest.approx(0.5)
     assert ("SAHI", growth.SECONDS_BEYOND) not in fits
     assert "| pixels | geopdn --budget | multiply-adds | 0.50 | 1.000 | 2 |" in growth_markdown(found)
+    names = [case.name for case in scenes]
+    draw_growth(found, path=tmp_path / "growth.png")
+    draw_costs(record, names, "code", order=[BUDGET, "SAHI"], path=tmp_path / "costs.png")
+    draw_accuracy(record, names, "code", order=[BUDGET, "SAHI"], path=tmp_path / "accuracy.png")
+    assert all((tmp_path / f"{name}.png").stat().st_size > 10_000 for name in ("growth", "costs", "accuracy"))
 
 
 def test_ratios_are_medians_of_the_ratios_of_each_repeat(tmp_path):
@@ -190,6 +197,11 @@ def test_cases_and_their_budgets():
     assert len({case.name for case in found}) == len(found) == 8
     assert {case.n_objects for case in found} == {7, 34}
     assert [budget_of(share) for share in (0.0, 0.2, 1.0)] == [0.01, 0.26, 1.0]
+
+
+def test_dense_scenes_are_made_of_whole_squares(tmp_path):
+    with pytest.raises(SystemExit, match="multiple of 4096"):
+        patchwork(6000, 0.2, 10, tmp_path / "scene.tif", seed=0, cwd=tmp_path)
 
 
 def test_mosaics_hold_about_a_twentieth_of_real_scenes():
