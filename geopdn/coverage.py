@@ -7,7 +7,7 @@ finds what the other does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ from geopdn.config import WindowKind
 from geopdn.geometry.window import Size, Window
 
 Rates = NDArray[np.float32]
+
+STRIP_CELLS = 1 << 19  # maps are worked on in strips of rows with about so many cells, to bound memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Coverage:
         size: the scene.
 
     Attributes:
+        prior: `[K, h, w]` the rates given; they are held once, and what windows found of them as one byte a cell.
+        seen: `[h, w]` cells that were looked at.
         scan_kind: the kind for looking everywhere, by what is expected now.
     """
 
@@ -111,20 +115,46 @@ class Coverage:
         size: Size,
     ) -> None:
         self.prior = rate
-        self.rate = rate
+        self._factor: NDArray[np.float32] | None = None  # [h, w] of the rates now to those given
         self.priorities = priorities
         self.kinds = kinds
         self.cell_px = cell_px
         self.size = size
         self.scan_kind = scan_kind(kinds, priorities, self.totals())
-        self.found = np.zeros_like(rate)
+        self._best = _best_of(priorities.astype(np.float32))
+        self._looked = np.zeros(rate.shape[1:], np.min_scalar_type(self._best.shape[1] - 1))
         self.seen = np.zeros(rate.shape[1:], np.bool_)
+
+    @property
+    def rate(self) -> Rates:
+        """`[K, h, w]` expected objects a cell, as re-weighted last."""
+        return self.rate_in(slice(None), slice(None))
+
+    @property
+    def found(self) -> Rates:
+        """`[K, h, w]` the chance that a window so far found an object."""
+        return self.found_in(slice(None), slice(None))
+
+    def rate_in(self, rows: slice, cols: slice) -> Rates:
+        """`rate` of some cells."""
+        prior = self.prior[:, rows, cols]
+        return prior if self._factor is None else prior * self._factor[rows, cols]
+
+    def found_in(self, rows: slice, cols: slice) -> Rates:
+        """`found` of some cells."""
+        return self._best[:, self._looked[rows, cols]]
+
+    def strips(self) -> Iterator[slice]:
+        """Rows of cells, in strips of about `STRIP_CELLS`."""
+        _, h, w = self.prior.shape
+        tall = max(1, STRIP_CELLS // w)
+        return (slice(row, min(row + tall, h)) for row in range(0, h, tall))
 
     def copy(self) -> Coverage:
         """A coverage in the same state, to plan on without looking."""
         other = Coverage(self.prior, self.priorities, kinds=self.kinds, cell_px=self.cell_px, size=self.size)
-        other.rate, other.scan_kind = self.rate, self.scan_kind
-        other.found, other.seen = self.found.copy(), self.seen.copy()
+        other._factor, other.scan_kind = self._factor, self.scan_kind
+        other._looked, other.seen = self._looked.copy(), self.seen.copy()
         return other
 
     def cells(self, core: Window) -> tuple[slice, slice]:
@@ -140,20 +170,19 @@ class Coverage:
         """Expected new finds of a window of that kind with that core."""
         rows, cols = self.cells(core)
         priority = self.priorities[kind][:, None, None].astype(np.float32)  # as `cover` stores it
-        chance = np.maximum(priority - self.found[:, rows, cols], 0)
-        return float((self.rate[:, rows, cols] * chance).sum(dtype=np.float64))
+        chance = np.maximum(priority - self.found_in(rows, cols), 0)
+        return float((self.rate_in(rows, cols) * chance).sum(dtype=np.float64))
 
     def cover(self, kind: int, core: Window) -> None:
         """Record that a window was looked at (inhibition of return)."""
         rows, cols = self.cells(core)
-        part = self.found[:, rows, cols]
-        np.maximum(part, self.priorities[kind][:, None, None].astype(np.float32), out=part)
+        self._looked[rows, cols] |= self._looked.dtype.type(1 << kind)
         self.seen[rows, cols] = True
 
     def expected_in(self, core: Window) -> float:
         """Expected objects in a core, found or not."""
         rows, cols = self.cells(core)
-        return float(self.rate[:, rows, cols].sum(dtype=np.float64))
+        return float(self.rate_in(rows, cols).sum(dtype=np.float64))
 
     def cell_of(self, boxes: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows and columns `[N]` of the cells that hold the centres of boxes `[N, 5]`."""
@@ -170,17 +199,33 @@ class Coverage:
 
         Cell by cell: where windows of another kind find more than the scan would, that makes up for nothing elsewhere.
         """
-        rows, cols = (slice(None), slice(None)) if core is None else self.cells(core)
+        if core is None:
+            return sum(self._left_in(rows, slice(None)) for rows in self.strips())
+        return self._left_in(*self.cells(core))
+
+    def _left_in(self, rows: slice, cols: slice) -> float:
         scan_finds = self.priorities[self.scan_kind][:, None, None].astype(np.float32)
-        unfound = np.maximum(scan_finds - self.found[:, rows, cols], 0)
-        return float((self.rate[:, rows, cols] * unfound).sum(dtype=np.float64))
+        unfound = np.maximum(scan_finds - self.found_in(rows, cols), 0)
+        return float((self.rate_in(rows, cols) * unfound).sum(dtype=np.float64))
 
     def totals(self) -> NDArray[np.float64]:
         """Expected objects by size class `[K]`."""
-        return np.asarray(self.rate.sum((1, 2), dtype=np.float64))
+        parts = [self.rate_in(rows, slice(None)).sum((1, 2), dtype=np.float64) for rows in self.strips()]
+        return np.asarray(np.sum(parts, 0))
 
     def redirect(self, log_factor: NDArray[np.float32]) -> None:
         """Re-weight the prior rates of unseen cells by `exp(log_factor)` `[h, w]`."""
-        factor = np.where(self.seen, 1.0, np.exp(log_factor)).astype(np.float32)
-        self.rate = self.prior * factor
+        factor = np.exp(log_factor).astype(np.float32, copy=False)
+        factor[self.seen] = 1.0
+        self._factor = factor
         self.scan_kind = scan_kind(self.kinds, self.priorities, self.totals())
+
+
+def _best_of(priorities: Rates) -> Rates:
+    """For every set of kinds, as bits: the best priority `[K, 2 ** n_kinds]` of those in it, 0 for none."""
+    n_kinds, n_sizes = priorities.shape
+    best = np.zeros((n_sizes, 1 << n_kinds), np.float32)
+    for kind in range(n_kinds):
+        has = (np.arange(1 << n_kinds) >> kind & 1).astype(np.bool_)
+        best[:, has] = np.maximum(best[:, has], priorities[kind][:, None])
+    return best

@@ -66,7 +66,7 @@ class _KindMap:
     def __init__(self, coverage: Coverage, kind: int, *, price: float, tiles: bool) -> None:
         self.kind = kind
         self._coverage, self._price = coverage, price
-        _, h, w = coverage.rate.shape
+        _, h, w = coverage.prior.shape
         shape, size, px = coverage.kinds[kind], coverage.size, coverage.cell_px
         side = max(1, shape.core // px)
         self._rows = np.array(scan_starts(shape, size.height)) if tiles else positions(h, side) * px
@@ -76,7 +76,8 @@ class _KindMap:
         self._open = np.ones((len(self._tops), len(self._lefts)), np.bool_)
         self._worth = np.zeros(self._open.shape)
         self._best = np.zeros(len(self._tops))
-        self.update(slice(0, h), slice(0, w))
+        for rows in coverage.strips():
+            self.update(rows, slice(0, w), starting=True)
 
     def best_worth(self) -> float:
         return float(self._best.max(initial=0.0))
@@ -85,16 +86,17 @@ class _KindMap:
         i, j = self._best_index()
         return int(self._rows[i]), int(self._cols[j])
 
-    def update(self, rows: slice, cols: slice) -> None:
-        i = _overlapping(self._tops, self._bottoms, rows)
+    def update(self, rows: slice, cols: slice, *, starting: bool = False) -> None:
+        """Sum again the squares that overlap some cells; those that start in them, where each is to be summed once."""
+        i = _overlapping(self._tops, self._tops + 1 if starting else self._bottoms, rows)
         j = _overlapping(self._lefts, self._rights, cols)
         if i.start >= i.stop or j.start >= j.stop:
             return
         tops, bottoms, lefts, rights = self._tops[i], self._bottoms[i], self._lefts[j], self._rights[j]
-        part = np.s_[:, tops[0] : bottoms.max(), lefts[0] : rights.max()]
+        part = slice(int(tops[0]), int(bottoms.max())), slice(int(lefts[0]), int(rights.max()))
         coverage = self._coverage
         priority = coverage.priorities[self.kind][:, None, None].astype(np.float32)  # as the coverage stores it
-        mass = (coverage.rate[part] * np.maximum(priority - coverage.found[part], 0)).sum(0, dtype=np.float64)
+        mass = (coverage.rate_in(*part) * np.maximum(priority - coverage.found_in(*part), 0)).sum(0, dtype=np.float64)
         sums = rectangle_sums(mass, (tops - tops[0], bottoms - tops[0]), (lefts - lefts[0], rights - lefts[0]))
         self._worth[i, j] = np.where(self._open[i, j], sums / self._price, 0.0)
         self._best[i] = self._worth[i].max(1)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from geopdn.evidence import by_strength, gamma_poisson, log_evidence, strata_of
+from geopdn.evidence import N_STRATA, REACH, Evidence, by_strength, gamma_poisson, log_evidence, strata_of
+
+
+def logs_of(found, expected, rate, seen, *, tall=None):
+    """`log_evidence` of whole arrays, in strips of some rows."""
+    tall = tall or len(rate)
+    strips = [slice(row, min(row + tall, len(rate))) for row in range(0, len(rate), tall)]
+    return log_evidence(lambda rows: Evidence(found[rows], expected[rows], rate[rows], seen[rows]), strips)
 
 
 def test_evidence_raises_rates_where_more_was_found_than_expected():
@@ -29,12 +36,24 @@ def test_a_tail_in_which_nothing_is_found_shrinks_and_the_peaks_stay():
     expected = rate * seen
     found = np.zeros((100, 100))
     found[:5, :5] = 2.0
-    factor = by_strength(found, expected, rate, seen)
+    strata = strata_of(rate)
+    had, hoped = (np.bincount(strata[seen], values[seen], N_STRATA) for values in (found, expected))
+    factor = by_strength(had, hoped)[strata]
     assert factor[0, 0] == 1.0
     assert 0.3 < factor[50, 90] < 0.4  # (2 + 0) / (2 + 4)
-    assert np.isfinite(log_evidence(found, expected, rate, seen)).all()
+    assert np.isfinite(logs_of(found, expected, rate, seen)).all()
+
+
+def test_strips_say_what_the_whole_says():
+    rng = np.random.default_rng(0)
+    rate = rng.gamma(0.05, 1.0, (150, 70))
+    seen = rng.random((150, 70)) < 0.3
+    found, expected = rng.poisson(rate) * seen * 1.0, rate * seen * 0.8
+    whole = logs_of(found, expected, rate, seen)
+    for tall in (1, REACH - 1, 64):
+        np.testing.assert_allclose(logs_of(found, expected, rate, seen, tall=tall), whole, rtol=1e-5, atol=1e-6)
 
 
 def test_no_evidence_changes_nothing():
     rate, nothing = np.full((20, 20), 0.01), np.zeros((20, 20))
-    assert (log_evidence(nothing, nothing, rate, nothing > 0) == 0).all()
+    assert (logs_of(nothing, nothing, rate, nothing > 0) == 0).all()

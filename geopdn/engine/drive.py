@@ -18,7 +18,7 @@ from geopdn.engine.overview_pass import SceneMap
 from geopdn.engine.rounds import Seen, advise, fuse, inspect_windows
 from geopdn.engine.stage import Stage
 from geopdn.errors import SceneReadError
-from geopdn.evidence import log_evidence
+from geopdn.evidence import Evidence, log_evidence
 from geopdn.explore import explore
 from geopdn.merge import core_array, merge
 from geopdn.plan import plan_windows, recall_estimate, scan_is_cheaper
@@ -63,8 +63,24 @@ class Search:
         """Lowest score that is kept for merging again."""
         return min(self.stage.raw_score, self.min_score, self.keep_score)
 
-    def look(self, windows: Sequence[Planned], *, reason: Reason, round_: int, grid: torch.Tensor | None) -> list[Seen]:
-        """Inspect windows and record them."""
+    def look(
+        self,
+        windows: Sequence[Planned],
+        *,
+        reason: Reason,
+        round_: int,
+        grid: torch.Tensor | None,
+        keep_features: bool = False,
+    ) -> list[Seen]:
+        """Inspect windows and record them.
+
+        Args:
+            windows: what to look at.
+            reason: why.
+            round_: of the search.
+            grid: what conditions the head, None without.
+            keep_features: give back what the network saw, for fusion and advice: 8 kB a window and more.
+        """
         start = done = len(self.records)
         self.total = max(self.total, start + len(windows))
 
@@ -85,6 +101,7 @@ class Search:
             edge_px=self.stage.edge_px,
             device=self.device,
             min_score=self.raw_score,
+            keep_features=keep_features,
             done=finished,
         )
         for item, s in zip(windows, seen, strict=True):
@@ -164,6 +181,8 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
     budget, net, options, size = search.options.budget, search.stage.net, search.options, search.stage.source.size
     spent, state, found = Spending(), None, Detections.empty()
     static = options.drive == "static"
+    fusing = options.fusion and net is not None and scene_map.grid is not None
+    keep = fusing or options.drive == "lstm"
     explored_ms, rng = 0.0, np.random.default_rng([SEED, size.height, size.width])
     a_round = max(planned_ms / ROUNDS, LEAST_A_ROUND * window_cost(search.stage.kinds[0]))
     for round_ in range(MAX_ROUNDS):
@@ -181,18 +200,18 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
             break
         search.total = max(search.total, round(spent.windows * planned_ms / max(spent.ms, 1e-9)))
         expected = [coverage.expected_in(item.core) for item in windows]
-        seen = search.look(windows, reason="plan", round_=round_, grid=scene_map.grid)
+        seen = search.look(windows, reason="plan", round_=round_, grid=scene_map.grid, keep_features=keep)
         if budget.recall is not None and options.explore and not static:
             extra, after = explore(coverage, budget=budget, spent=spent, explored_ms=explored_ms, rng=rng)
             explored_ms, spent = explored_ms + after.ms - spent.ms, after
             expected += [coverage.expected_in(item.core) for item in extra]
-            seen += search.look(extra, reason="explore", round_=round_, grid=scene_map.grid)
+            seen += search.look(extra, reason="explore", round_=round_, grid=scene_map.grid, keep_features=keep)
             windows = windows + extra
         found = search.distinct()
         if static:
             break
-        if options.fusion and net is not None and scene_map.grid is not None:
-            scene_map.grid = fuse(scene_map.grid, seen, windows, net=net)
+        if fusing and net is not None and scene_map.grid is not None:
+            fuse(scene_map.grid, seen, windows, net=net)
         log_factor = _evidence(found, coverage)
         if options.drive == "lstm" and net is not None and scene_map.grid is not None:
             advice, state = advise(
@@ -218,10 +237,17 @@ def _remainder_ms(coverage: Coverage, budget: Budget, n_found: int) -> float:
 
 def _evidence(distinct: Detections, coverage: Coverage) -> NDArray[np.float32]:
     """What all windows so far found against what the prior expected there, as log factors on the unseen."""
-    found = np.zeros(coverage.prior.shape[1:])
-    np.add.at(found, coverage.cell_of(distinct.boxes), 1.0)
-    expected = (coverage.prior * coverage.found).sum(0, dtype=np.float64)
-    return log_evidence(found, expected, coverage.prior.sum(0, dtype=np.float64), coverage.seen)
+    row, col = coverage.cell_of(distinct.boxes)
+
+    def part(rows: slice) -> Evidence:
+        prior = coverage.prior[:, rows]
+        mine = (row >= rows.start) & (row < rows.stop)
+        found = np.zeros(prior.shape[1:])
+        np.add.at(found, (row[mine] - rows.start, col[mine]), 1.0)
+        expected = (prior * coverage.found_in(rows, slice(None))).sum(0, dtype=np.float64)
+        return Evidence(found, expected, prior.sum(0, dtype=np.float64), coverage.seen[rows])
+
+    return log_evidence(part, list(coverage.strips()))
 
 
 def _tile_kind(search: Search, coverage: Coverage) -> int:

@@ -34,7 +34,7 @@ class Seen:
         index: position in the run's list.
         status: `read`, `empty` or `failed`.
         cause: why it failed.
-        tokens: `[16, dim]`, None where it was not read or the finder has no features.
+        tokens: `[16, dim]`, None where it was not read, the finder has no features, or they are not wanted.
         pooled: `[dim]`, likewise.
         detections: in level-0 pixels; those of its core only.
     """
@@ -59,6 +59,7 @@ def inspect_windows(
     edge_px: float,
     device: torch.device,
     min_score: float,
+    keep_features: bool,
     done: Callable[[Seen], None],
 ) -> list[Seen]:
     """Read, look at and decode windows.
@@ -74,6 +75,7 @@ def inspect_windows(
         edge_px: see `is_cut`.
         device: where the network runs.
         min_score: lowest score that is kept.
+        keep_features: whether the records hold tokens and pooled features.
         done: called for every window that is finished.
 
     Returns:
@@ -98,7 +100,8 @@ def inspect_windows(
             levels = torch.tensor([item.planned.window.level for item in good], device=device)
             found = curves.rescored(found, levels, min_score=min_score)
         for i, (item, part) in enumerate(zip(good, _split(found, good, source.size, edge_px=edge_px), strict=True)):
-            tokens, pooled = (None, None) if features is None else (features.tokens[i], features.pooled[i])
+            kept = features if keep_features else None
+            tokens, pooled = (None, None) if kept is None else (kept.tokens[i], kept.pooled[i])
             seen.append(Seen(item.index, "read", "", tokens, pooled, part))
             done(seen[-1])
     return sorted(seen, key=lambda s: s.index)
@@ -175,27 +178,23 @@ def is_cut(boxes: NDArray[np.float64], window: Window, size: Size, *, edge_px: f
     return cut
 
 
-def fuse(grid: Tensor, seen: Sequence[Seen], planned: Sequence[Planned], *, net: PatchDriveNet) -> Tensor:
-    """Fuse a round's tokens into the global grid, block by block; blocks no window touches stay as they are.
+def fuse(grid: Tensor, seen: Sequence[Seen], planned: Sequence[Planned], *, net: PatchDriveNet) -> None:
+    """Fuse a round's tokens into the global grid, in place and block by block; others stay as they are.
 
     Args:
-        grid: `[G, h, w]`.
+        grid: `[G, h, w]`; changed.
         seen: records of the round, by index.
         planned: their windows, in the same order.
         net: the network.
-
-    Returns:
-        The fused grid, a new tensor.
     """
     pairs = [(s, p) for s, p in zip(seen, planned, strict=True) if s.tokens is not None]
     if not pairs:
-        return grid
+        return
     tokens = torch.stack([s.tokens for s, _ in pairs if s.tokens is not None])  # [n, 16, dim]
     row, col, extent = places([p for _, p in pairs], grid.device)
     spots = net.token_places(row, col, extent)  # [n, 16, 3]
     top, left = row / net.grid_px, col / net.grid_px
     bottom, right = top + extent / net.grid_px, left + extent / net.grid_px
-    fused = grid.clone()
     for i in range(0, grid.shape[1], FUSION_BLOCK):
         for j in range(0, grid.shape[2], FUSION_BLOCK):
             touches = (bottom > i) & (top < i + FUSION_BLOCK) & (right > j) & (left < j + FUSION_BLOCK)
@@ -205,9 +204,8 @@ def fuse(grid: Tensor, seen: Sequence[Seen], planned: Sequence[Planned], *, net:
             block = grid[:, i : i + FUSION_BLOCK, j : j + FUSION_BLOCK]
             shift = torch.tensor([float(j), float(i), 0.0], device=grid.device)
             local = (spots[which] - shift).flatten(0, 1)[None]
-            change = net.fusion(block[None], tokens[which].flatten(0, 1)[None], local)[0]
-            fused[:, i : i + FUSION_BLOCK, j : j + FUSION_BLOCK] = change
-    return fused
+            change = net.fusion(block[None].float(), tokens[which].flatten(0, 1)[None], local)[0]
+            block.copy_(change)
 
 
 def advise(

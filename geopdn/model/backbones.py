@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geopdn.errors import ConfigError
+from geopdn.model.compiler import without_compiler
 
 
 class Backbone(Protocol):
@@ -130,7 +131,8 @@ def make_backbone(name: str, *, n_in: int, finest: int = 4) -> nn.Module:
     library, _, model = name.partition(":")
     try:
         if library == "timm":
-            import timm
+            with without_compiler():
+                import timm
 
             network = timm.create_model(model, features_only=True, in_chans=n_in, pretrained=False)
         elif library == "torchgeo":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 N_FREQUENCIES = 8
 
@@ -142,8 +141,20 @@ class TemporalFusion(nn.Module):
 
 
 def sample_grid(grid: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Vectors `[n, G]` of one grid `[G, h, w]` at positions x, y `[n]` (cells from its corner), bilinear."""
+    """Vectors `[n, G]` of one grid `[G, h, w]` at positions x, y `[n]` (cells from its corner), bilinear.
+
+    Positions outside take the border's values. A grid held as float16 gives float32, like any other.
+    """
     _, h, w = grid.shape
-    place = torch.stack([2 * x / w - 1, 2 * y / h - 1], -1).to(grid.dtype)  # [n, 2]
-    picked = F.grid_sample(grid[None], place[None, None], align_corners=False, padding_mode="border")
-    return picked[0, :, 0].transpose(0, 1)
+    left, right, across = _between(x, w)
+    top, bottom, down = _between(y, h)
+    upper = torch.lerp(grid[:, top, left].float(), grid[:, top, right].float(), across)  # [G, n]
+    lower = torch.lerp(grid[:, bottom, left].float(), grid[:, bottom, right].float(), across)
+    return torch.lerp(upper, lower, down).transpose(0, 1)
+
+
+def _between(position: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The two cells of `n` whose centres are nearest along one axis, and the weight of the second."""
+    place = (position.float() - 0.5).clamp(0, n - 1)
+    first = place.floor().long()
+    return first, (first + 1).clamp_max(n - 1), place - first

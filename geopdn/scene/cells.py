@@ -147,7 +147,12 @@ def _read(source: PixelSource, part: Window) -> Cells:
     """The cells of a window inside their level."""
     pixels = part.at_full_resolution().clip(source.size)
     assert pixels is not None
-    return summarise(source.read(pixels), 1 << part.level)
+    read = source.read(pixels)
+    if not read.valid.any():  # as wherever a sparse file has no blocks: nothing to sum up
+        shape = (len(read.values), part.height, part.width)
+        nothing = np.zeros(shape, read.values.dtype)
+        return Cells(np.zeros(shape), nothing, nothing, np.zeros(shape[1:], np.int64))
+    return summarise(read, 1 << part.level)
 
 
 def _piecewise(

@@ -45,6 +45,8 @@ class Decoder:
     """The file has a mask band."""
     palette: NDArray[np.uint8] | None
     """Of a one-band palette image: the chosen colours and the opacity `[entries, C + 1]` of each index."""
+    sparse: bool = False
+    """Blocks may be missing in the file and what they stand for is known: they are not read."""
 
     def read(
         self, dataset: Any, span: Span, *, resampled: bool = False
@@ -59,6 +61,8 @@ class Decoder:
         Raises:
             rasterio.errors.RasterioIOError: a block cannot be read.
         """
+        if self.sparse and self._is_absent(dataset, span):
+            return self._empty(dataset, span)
         window = RasterWindow(span.col, span.row, span.width, span.height)
         indexes = [*self.indexes, self.alpha] if self.alpha else list(self.indexes)
         values = dataset.read(indexes, window=window)
@@ -89,6 +93,37 @@ class Decoder:
             return values, None
         values[:, ~valid] = 0
         return values, valid
+
+
+    def _is_absent(self, dataset: Any, span: Span) -> bool:
+        """Whether no block under a rectangle is in the file; the first one that is ends the search."""
+        tall, wide = dataset.block_shapes[0]
+        together = dataset.interleaving is None or dataset.interleaving.name != "band"
+        bands = self.indexes[:1] if together else (*self.indexes, *([self.alpha] if self.alpha else []))
+        return not any(
+            dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
+            for row in range(span.row // tall, -(-(span.row + span.height) // tall))
+            for col in range(span.col // wide, -(-(span.col + span.width) // wide))
+            for band in bands
+        )
+
+    def _empty(self, dataset: Any, span: Span) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """What missing blocks stand for: nodata where there is one, else 0, in the alpha band too."""
+        shape = (span.height, span.width)
+        values = np.zeros((len(self.indexes), *shape), dataset.dtypes[self.indexes[0] - 1])
+        invalid = self.alpha or any(nodata is not None for nodata in self.nodata)
+        return values, np.zeros(shape, np.bool_) if invalid else None
+
+
+def is_sparse(dataset: Any, nodata: tuple[float | None, ...]) -> bool:
+    """Whether blocks missing in a file stand for something known: in a GeoTIFF without palette and mask band.
+
+    Args:
+        dataset: the file.
+        nodata: of the bands, None where the file has none that its type can hold.
+    """
+    plain = dataset.driver == "GTiff" and palette_of(dataset) is None and not has_mask_band(dataset)
+    return plain and (dataset.nodata is None) == all(value is None for value in nodata)
 
 
 def _is_opaque(mask: NDArray[Any], *, resampled: bool) -> NDArray[np.bool_]:

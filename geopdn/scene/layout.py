@@ -10,7 +10,7 @@ import numpy as np
 from geopdn.errors import BandError, ResourceLimitError
 from geopdn.geometry.window import Size
 from geopdn.scene.bands import name_bands, select_bands
-from geopdn.scene.decode import Decoder, alpha_band, has_mask_band, palette_of, usable_nodata
+from geopdn.scene.decode import Decoder, alpha_band, has_mask_band, is_sparse, palette_of, usable_nodata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,6 +87,7 @@ def layout_of(dataset: Any, wanted: Sequence[str | int] | None, *, name: str) ->
             alpha=alpha,
             has_mask=has_mask_band(dataset),
             palette=None if palette is None else palette[:, [*(number - 1 for number in chosen), 3]],
+            sparse=is_sparse(dataset, tuple(held.values())),
         ),
     )
 

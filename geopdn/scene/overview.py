@@ -98,6 +98,8 @@ class OverviewReader:
             cols = slice(inside.col - window.col, inside.col_stop - window.col)
             valid[rows, cols] = cells.count / existing(inside, self._scene_size)
             some = cells.count > 0
+            if not some.any():
+                return Overview(mean, low, high, valid)
             mean[:, rows, cols] = self._stretch.apply(Pixels(cells.mean, some))
             if low is not None and high is not None:
                 first, second = (self._stretch.apply(Pixels(ends, some)) for ends in (cells.low, cells.high))
