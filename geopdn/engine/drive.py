@@ -102,6 +102,7 @@ class Search:
             device=self.device,
             min_score=self.raw_score,
             keep_features=keep_features,
+            concurrent=self.stage.net is not None,
             done=finished,
         )
         for item, s in zip(windows, seen, strict=True):

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.geometry.window import Window
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.saliency import Saliency
@@ -79,16 +80,19 @@ def look_at_overview(
         rate = np.zeros((net.config.n_size_classes, h, w), np.float32)
         valid = np.zeros((h, w), np.bool_)
         grid = torch.zeros(net.config.grid, gh, gw, dtype=GRID_DTYPE, device=device)
-        tiles = [(row, col) for row in range(0, height, TILE) for col in range(0, width, TILE)]
-        known, same = False, _Looker(net, device)
-        for done, (row, col) in enumerate(tiles):
-            tall, wide = (min(TILE, -(-(end - start) // 16) * 16) for start, end in ((row, height), (col, width)))
-            window = Window(row - HALO, col - HALO, tall + 2 * HALO, wide + 2 * HALO, level)
-            view = reader.read(window)
+        tiles = [
+            Window(row, col, min(TILE, -(-(height - row) // 16) * 16), min(TILE, -(-(width - col) // 16) * 16), level)
+            for row in range(0, height, TILE)
+            for col in range(0, width, TILE)
+        ]
+        known, looker = False, _Looker(net, device, statistics=statistics)
+        views = ((tile, reader.read(tile.expand(HALO))) for tile in tiles)
+        seen = side_by_side(looker.look, views, n_workers=workers(len(tiles), device))
+        for done, (tile, view, answer) in enumerate(seen):
             known = statistics and view.low is not None
-            if view.valid.any():
-                features, saliency = same.look(view, statistics=known)
-                ch, cw, i, j = tall // 4, wide // 4, row // 4, col // 4
+            if answer is not None:
+                features, saliency = answer
+                ch, cw, i, j = tile.height // 4, tile.width // 4, tile.row // 4, tile.col // 4
                 share = torch.from_numpy(view.valid)[None, None]
                 some = torch.nn.functional.max_pool2d(share, 4)[0, 0].numpy()[HALO // 4 :, HALO // 4 :][:ch, :cw] > 0
                 part = saliency.rate[0, :, HALO // 4 :, HALO // 4 :][:, :ch, :cw].cpu().numpy() * some
@@ -96,9 +100,9 @@ def look_at_overview(
                 n, m = keep[0].stop - i, keep[1].stop - j
                 rate[:, keep[0], keep[1]] = part[:, :n, :m]
                 valid[keep] = some[:n, :m]
-                gi, gj = row // 16, col // 16
-                block = features.grid[0, :, HALO // 16 :, HALO // 16 :][:, : tall // 16, : wide // 16]
-                target = grid[:, gi : gi + tall // 16, gj : gj + wide // 16]
+                gi, gj = i // 4, j // 4
+                block = features.grid[0, :, HALO // 16 :, HALO // 16 :][:, : ch // 4, : cw // 4]
+                target = grid[:, gi : gi + ch // 4, gj : gj + cw // 4]
                 target.copy_(block[:, : target.shape[1], : target.shape[2]].clamp(*LIMITS))
             if progress:
                 progress(done + 1, len(tiles))
@@ -114,20 +118,29 @@ def look_at_overview(
         )
 
 
+_Answer = tuple[GlobalFeatures, Saliency]
+
+
 class _Looker:
     """The global stream on tiles; one after another that show the same single value are looked at once."""
 
-    def __init__(self, net: PatchDriveNet, device: torch.device) -> None:
-        self._net, self._device = net, device
-        self._known: tuple[bytes, tuple[GlobalFeatures, Saliency]] | None = None
+    def __init__(self, net: PatchDriveNet, device: torch.device, *, statistics: bool) -> None:
+        self._net, self._device, self._statistics = net, device, statistics
+        self._known: tuple[bytes, _Answer] | None = None
 
-    def look(self, view: Overview, *, statistics: bool) -> tuple[GlobalFeatures, Saliency]:
-        value = _single_value(view)
-        if value is None:
-            return self._net.look(_tensor(view, self._device, statistics=statistics))
-        if self._known is None or self._known[0] != value:
-            self._known = value, self._net.look(_tensor(view, self._device, statistics=statistics))
-        return self._known[1]
+    def look(self, item: tuple[Window, Overview]) -> tuple[Window, Overview, _Answer | None]:
+        """A tile and its view -> both, with what the network says of it; None where nothing is valid."""
+        tile, view = item
+        if not view.valid.any():
+            return tile, view, None
+        value, known = _single_value(view), self._known
+        if value is not None and known is not None and known[0] == value:
+            return tile, view, known[1]
+        statistics = self._statistics and view.low is not None
+        answer = self._net.look(_tensor(view, self._device, statistics=statistics))
+        if value is not None:
+            self._known = value, answer
+        return tile, view, answer
 
 
 def _single_value(view: Overview) -> bytes | None:

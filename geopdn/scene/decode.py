@@ -94,7 +94,6 @@ class Decoder:
         values[:, ~valid] = 0
         return values, valid
 
-
     def _is_absent(self, dataset: Any, span: Span) -> bool:
         """Whether no block under a rectangle is in the file; the first one that is ends the search."""
         tall, wide = dataset.block_shapes[0]
