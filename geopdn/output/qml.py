@@ -142,7 +142,7 @@ def labels(expression: str, *, largest_scale: float, placement: str, size: int =
         '<text-buffer bufferDraw="1" bufferSize="0.5" bufferSizeUnits="MM" bufferColor="20,20,20,255"'
         ' bufferNoFill="1" bufferOpacity="0.8"/></text-style>'
         f"<placement {placement}/>"
-        f'<rendering drawLabels="1" scaleVisibility="1" scaleMin="1" scaleMax="{largest_scale:.0f}"/>'
+        f'<rendering obstacle="0" drawLabels="1" scaleVisibility="1" scaleMin="1" scaleMax="{largest_scale:.0f}"/>'
         "</settings></labeling>"
     )
 

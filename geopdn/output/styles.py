@@ -26,11 +26,12 @@ _BY_SCORE_MM = 'scale_linear("score", 0.3, 0.9, 0.3, 0.8)'
 _LABEL_SCALE_PER_M = 15_000
 _WINDOW_LABEL_SCALE_PER_M = 60_000
 
-_OUTSIDE = 'placement="8" dist="0.6" distUnits="MM"'
-_UPPER_LEFT = (
-    'placement="1" quadOffset="8" xOffset="1" yOffset="1" geometryGeneratorEnabled="1"'
-    ' geometryGeneratorType="PointGeometry" geometryGenerator="make_point(x_min($geometry), y_max($geometry))"'
+_AT_UPPER_LEFT = (
+    'placement="1" xOffset="0" geometryGeneratorEnabled="1" geometryGeneratorType="PointGeometry"'
+    ' geometryGenerator="make_point(x_min($geometry), y_max($geometry))"'
 )
+_ABOVE = f'{_AT_UPPER_LEFT} quadOffset="2" yOffset="-0.6"'
+_INSIDE = f'{_AT_UPPER_LEFT} quadOffset="8" yOffset="0.6"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def detection_styles(shown: Shown) -> tuple[Style, Style]:
         labels(
             """coalesce("label", '') || ' ' || format_number("score", 2)""",
             largest_scale=shown.pixel_size_m * _LABEL_SCALE_PER_M,
-            placement=_OUTSIDE,
+            placement=_ABOVE,
         )
         + aliases("detections")
         + map_tip(detection_tip(pictures=shown.pictures))
@@ -105,7 +106,7 @@ def window_styles(shown: Shown) -> tuple[Style, Style]:
         labels(
             'to_string("id")',
             largest_scale=shown.pixel_size_m * _WINDOW_LABEL_SCALE_PER_M,
-            placement=_UPPER_LEFT,
+            placement=_INSIDE,
             size=7,
         )
         + aliases("windows")
@@ -115,7 +116,7 @@ def window_styles(shown: Shown) -> tuple[Style, Style]:
     values.append(("failed", "failed"))
     colours = [*_SCALE_COLOURS.values(), _FAILED_COLOUR]
     kind = """if("status" = 'failed', 'failed', to_string(min("scale", 8)))"""
-    by_scale = [symbol(str(n), colour, width_mm=0.25, line="dash") for n, colour in enumerate(colours)]
+    by_scale = [symbol(str(n), colour, width_mm=0.4, line="dash") for n, colour in enumerate(colours)]
     steps = _visits(shown.n_windows)
     by_visit = [symbol(str(n), colour, width_mm=0.4) for n, colour in zip(range(len(steps)), _VISIT_COLOURS, strict=False)]
     return (
