@@ -25,6 +25,7 @@ from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
+    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputNumber,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
@@ -44,12 +45,25 @@ MODELS = []  # written by `geopdn qgis install`
 
 VARIABLE = "GEOPDN_EXECUTABLE"
 FITTING = "the shipped one that fits"
-LAYERS = ("windows", "detections")  # the last is on top
+LAYERS = ("geometrytype=Polygon|layername=windows", "layername=detections")
+"""What is added to the map; QGIS puts the last in alphabetical order on top, 3.32 and newer the last by its sort key."""
 INCOMPLETE = 5
 POLL_S = 0.1
 PATIENCE_S = 20  # between asking the search to end and ending it
 OVERVIEW_SHARE = 15  # of the bar, per cent
 OF_QGIS = ("PYTHON", "VIRTUAL_ENV", "GDAL_", "PROJ_", "__PYVENV")  # variables that are for QGIS's own libraries
+
+
+class OwnStyle(QgsProcessingLayerPostProcessorInterface):
+    """Gives a layer that Processing has added the style that lies in its file."""
+
+    def postProcessLayer(self, layer, _context, _feedback) -> None:  # noqa: ANN001
+        """Take the file's default style."""
+        layer.loadDefaultStyle()
+        layer.triggerRepaint()
+
+
+STYLING = []  # those that are in use
 
 
 class GeopdnDetect(QgsProcessingAlgorithm):
@@ -148,9 +162,14 @@ class GeopdnDetect(QgsProcessingAlgorithm):
             shutil.rmtree(folder, ignore_errors=True)
         project = context.project()
         if project is not None:
-            for layer in LAYERS:
-                details = QgsProcessingContext.LayerDetails(f"{output.stem} {layer}", project, "OUTPUT")
-                context.addLayerToLoadOnCompletion(f"{output}|layername={layer}", details)
+            STYLING.clear()
+            for key, layer in enumerate(LAYERS):
+                name = layer.rpartition("=")[2]
+                details = QgsProcessingContext.LayerDetails(f"{output.stem} {name}", project, "OUTPUT")
+                details.layerSortKey = key
+                STYLING.append(OwnStyle())  # one each: QGIS deletes it, but does not keep Python's half of it
+                details.setPostProcessor(STYLING[-1])
+                context.addLayerToLoadOnCompletion(f"{output}|{layer}", details)
         return {"OUTPUT": str(output), "DETECTIONS": record["detections"], "WINDOWS": record["windows"]}
 
     def _model(self, parameters, context) -> str:  # noqa: ANN001
@@ -184,7 +203,7 @@ class GeopdnDetect(QgsProcessingAlgorithm):
         budget = self.parameterAsString(parameters, "BUDGET", context).strip()
         if budget:
             wanted += ["--budget", budget]
-        elif parameters.get("RECALL") is not None:
+        elif parameters.get("RECALL", 0) is not None:  # left out is the default, cleared is none
             wanted += ["--recall", str(self.parameterAsDouble(parameters, "RECALL", context))]
         if parameters.get("MIN_SCORE") is not None:
             wanted += ["--min-score", str(self.parameterAsDouble(parameters, "MIN_SCORE", context))]
