@@ -28,7 +28,9 @@ def project(
     *,
     scene: Annotated[
         str | None,
-        typer.Option(metavar="SCENE", help="The raster below. Default: the result's, beside it or in the working folder."),
+        typer.Option(
+            metavar="SCENE", help="The raster below. Default: the result's, beside it or in the working folder."
+        ),
     ] = None,
     saliency: Annotated[
         Path | None, typer.Option(metavar="TIF", help="Expected counts, of `geopdn saliency` or `detect --saliency`.")

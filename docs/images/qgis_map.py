@@ -2,7 +2,7 @@
 
 geopdn detect sample_scenes/airport.tif --budget 0.2 --project --saliency map/airport.saliency.tif -o map/airport.gpkg
 QT_QPA_PLATFORM=offscreen /usr/bin/python3 docs/images/qgis_map.py map/airport.qgz map/map.png
-python -c "from PIL import Image; Image.open('map/map.png').convert('RGB').quantize(128).save('docs/images/qgis-map.png', optimize=True)"
+and, for a small file: PIL.Image.open("map/map.png").convert("RGB").quantize(128).save("docs/images/qgis-map.png").
 """
 
 import os

@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from geopdn.errors import OutputError
-from geopdn.output.frames import BATCH, detection_batches, n_raw, raw_batches, run_frame, window_batches
 from geopdn.output.fields import FIELDS, PICTURE
+from geopdn.output.frames import BATCH, detection_batches, n_raw, raw_batches, run_frame, window_batches
 from geopdn.output.styles import Shown, layer_styles
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ CREATE TABLE layer_styles (
   ui TEXT(30), update_time DATETIME)
 """
 
-_SCHEMA_URL = "http://www.geopackage.org/spec121/#extension_schema"
-
-_SCHEMA_TABLES = f"""
+_SCHEMA_TABLES = """
 CREATE TABLE gpkg_data_columns (
   table_name TEXT NOT NULL, column_name TEXT NOT NULL, name TEXT, title TEXT, description TEXT, mime_type TEXT,
   constraint_name TEXT, CONSTRAINT pk_gdc PRIMARY KEY (table_name, column_name),
@@ -47,10 +45,9 @@ CREATE TABLE gpkg_data_column_constraints (
   constraint_name TEXT NOT NULL, constraint_type TEXT NOT NULL, value TEXT, min NUMERIC, min_is_inclusive BOOLEAN,
   max NUMERIC, max_is_inclusive BOOLEAN, description TEXT,
   CONSTRAINT gdcc_ntv UNIQUE (constraint_name, constraint_type, value));
-INSERT INTO gpkg_extensions VALUES ('gpkg_data_columns', NULL, 'gpkg_schema', '{_SCHEMA_URL}', 'read-write');
-INSERT INTO gpkg_extensions VALUES
-  ('gpkg_data_column_constraints', NULL, 'gpkg_schema', '{_SCHEMA_URL}', 'read-write');
 """
+
+_SCHEMA_URL = "http://www.geopackage.org/spec121/#extension_schema"
 
 _OF_TRIGGERS = ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY")
 
@@ -124,13 +121,17 @@ def _add_pictures(connection: sqlite3.Connection, result: RunResult) -> None:
     connection.execute(f"ALTER TABLE detections ADD COLUMN {PICTURE} BLOB")
     connection.executemany(
         f"UPDATE detections SET {PICTURE} = ? WHERE fid = ?",  # noqa: S608 (a constant)
-        ((picture, number) for number, picture in enumerate(result.pictures, start=1)),
+        ((picture, number) for number, picture in enumerate(result.pictures, start=1) if picture),
     )
 
 
 def _add_column_names(connection: sqlite3.Connection) -> None:
     """Add what the columns are called and what they mean (GeoPackage's schema extension)."""
     connection.executescript(_SCHEMA_TABLES)
+    connection.executemany(
+        "INSERT INTO gpkg_extensions VALUES (?, NULL, 'gpkg_schema', ?, 'read-write')",
+        ((table, _SCHEMA_URL) for table in ("gpkg_data_columns", "gpkg_data_column_constraints")),
+    )
     for layer, fields in FIELDS.items():
         present = {row[1] for row in connection.execute(f'PRAGMA table_info("{layer}")')}
         connection.executemany(

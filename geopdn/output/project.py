@@ -91,10 +91,9 @@ def project_xml(mapped: Mapped, *, folder: Path, rasters: Sequence[Raster] = ())
             f"<extent>{extent}</extent><rotation>0</rotation><destinationsrs>{crs}</destinationsrs></mapcanvas>",
             f"<projectlayers>{''.join(layer.xml for layer in layers)}</projectlayers>",
             f"<layerorder>{''.join(f'<layer id={quoted(layer.id)}/>' for layer in layers)}</layerorder>",
-            '<properties><Paths><Absolute type="bool">false</Absolute></Paths><SpatialRefSys>'
-            f'<ProjectionsEnabled type="int">{int(mapped.crs is not None)}</ProjectionsEnabled></SpatialRefSys></properties>',
-            f'<ProjectViewSettings UseProjectScales="0"><Scales/><DefaultViewExtent {corners}>{crs}</DefaultViewExtent>',
-            "</ProjectViewSettings></qgis>\n",
+            f"<properties>{_properties(mapped.crs)}</properties>",
+            f'<ProjectViewSettings UseProjectScales="0"><Scales/><DefaultViewExtent {corners}>{crs}',
+            "</DefaultViewExtent></ProjectViewSettings></qgis>\n",
         )
     )
 
@@ -140,6 +139,12 @@ def _wider(bounds: tuple[float, float, float, float]) -> tuple[float, float, flo
     west, south, east, north = bounds
     margin = MARGIN * max(east - west, north - south)
     return west - margin, south - margin, east + margin, north + margin
+
+
+def _properties(crs: CRS | None) -> str:
+    projected = f'<ProjectionsEnabled type="int">{int(crs is not None)}</ProjectionsEnabled>'
+    paths = '<Paths><Absolute type="bool">false</Absolute></Paths>'
+    return f"{paths}<SpatialRefSys>{projected}</SpatialRefSys>"
 
 
 def _units(crs: CRS | None) -> str:

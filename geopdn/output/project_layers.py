@@ -41,7 +41,9 @@ def vector_layer(
 ) -> Layer:
     """A layer of polygons in the first of its styles; the others can be chosen."""
     first, *others = styles
-    listed = "".join(f"<map-layer-style name={quoted(style.name)}>{style.element()}</map-layer-style>" for style in others)
+    listed = "".join(
+        f"<map-layer-style name={quoted(style.name)}>{style.element()}</map-layer-style>" for style in others
+    )
     xml = (
         f'<maplayer type="vector" geometry="Polygon" labelsEnabled="{int(first.labels)}">'
         f"{common(identifier, title=title, source=source, crs=crs)}"
@@ -72,7 +74,7 @@ def system(crs: CRS | None) -> str:
 def tree(layers: Iterable[Layer]) -> str:
     """The list of layers, the topmost first."""
     rows = (
-        f'<layer-tree-layer id={quoted(layer.id)} name={quoted(layer.title)} source={quoted(layer.source)}'
+        f"<layer-tree-layer id={quoted(layer.id)} name={quoted(layer.title)} source={quoted(layer.source)}"
         f' providerKey="{layer.provider}" checked="{"Qt::Checked" if layer.is_checked else "Qt::Unchecked"}"'
         f' expanded="{int(layer.is_expanded)}"><customproperties/></layer-tree-layer>'
         for layer in layers

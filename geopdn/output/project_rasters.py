@@ -94,9 +94,7 @@ def _grey(band: int, limits: Limits) -> str:
 
 def _contrast(limits: Limits) -> str:
     low, high = limits
-    return (
-        f"<minValue>{low!r}</minValue><maxValue>{high!r}</maxValue><algorithm>StretchToMinimumMaximum</algorithm>"
-    )
+    return f"<minValue>{low!r}</minValue><maxValue>{high!r}</maxValue><algorithm>StretchToMinimumMaximum</algorithm>"
 
 
 def _ramp(band: int, limits: Limits) -> str:

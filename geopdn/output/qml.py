@@ -149,9 +149,14 @@ def labels(expression: str, *, largest_scale: float, placement: str, size: int =
 
 def aliases(layer: str) -> str:
     """The columns' names for people; pictures, which a table cannot show, are hidden in it."""
-    rows = (f'<alias field="{name}" index="{n}" name={quoted(f.alias)}/>' for n, (name, f) in enumerate(FIELDS[layer].items()))
+    rows = (
+        f'<alias field="{name}" index="{n}" name={quoted(f.alias)}/>'
+        for n, (name, f) in enumerate(FIELDS[layer].items())
+    )
     hidden = f'<column type="field" name="{PICTURE}" hidden="1" width="-1"/>' if PICTURE in FIELDS[layer] else ""
-    shown = "".join(f'<column type="field" name="{name}" hidden="0" width="-1"/>' for name in FIELDS[layer] if name != PICTURE)
+    shown = "".join(
+        f'<column type="field" name="{name}" hidden="0" width="-1"/>' for name in FIELDS[layer] if name != PICTURE
+    )
     table = f"<attributetableconfig><columns>{shown}{hidden}</columns></attributetableconfig>" if hidden else ""
     return f"<aliases>{''.join(rows)}</aliases>{table}"
 

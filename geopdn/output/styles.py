@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 from geopdn.output.qml import Style, aliases, categories, labels, map_tip, ranges, renderer, symbol
@@ -34,6 +35,10 @@ _ABOVE = f'{_AT_UPPER_LEFT} quadOffset="2" yOffset="-0.6"'
 _INSIDE = f'{_AT_UPPER_LEFT} quadOffset="8" yOffset="0.6"'
 
 
+PIXEL_M = 0.5
+"""Where a run does not say its pixel size (pixel coordinates)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What styles depend on.
@@ -48,7 +53,7 @@ class Shown:
 
     classes: tuple[str, ...]
     n_windows: int
-    pixel_size_m: float = 0.5
+    pixel_size_m: float = PIXEL_M
     pictures: bool = False
     raw: bool = True
 
@@ -59,7 +64,7 @@ class Shown:
         return cls(
             classes=result.classes,
             n_windows=len(result.windows),
-            pixel_size_m=float(size) if size else cls.pixel_size_m,
+            pixel_size_m=float(size) if size else PIXEL_M,
             pictures=bool(result.pictures),
             raw=result.raw is not None,
         )
@@ -118,7 +123,9 @@ def window_styles(shown: Shown) -> tuple[Style, Style]:
     kind = """if("status" = 'failed', 'failed', to_string(min("scale", 8)))"""
     by_scale = [symbol(str(n), colour, width_mm=0.4, line="dash") for n, colour in enumerate(colours)]
     steps = _visits(shown.n_windows)
-    by_visit = [symbol(str(n), colour, width_mm=0.4) for n, colour in zip(range(len(steps)), _VISIT_COLOURS, strict=False)]
+    by_visit = [
+        symbol(str(n), colour, width_mm=0.4) for n, colour in zip(range(len(steps)), _VISIT_COLOURS, strict=False)
+    ]
     return (
         Style("by scale", renderer("categorizedSymbol", kind, categories(values), by_scale) + rest, labels=True),
         Style("by order of visit", renderer("graduatedSymbol", "id", ranges(steps), by_visit) + rest, labels=True),
@@ -130,8 +137,7 @@ def _visits(n_windows: int) -> list[tuple[float, float, str]]:
     n = max(min(n_windows, len(_VISIT_COLOURS)), 1)
     edges = [step * max(n_windows, 1) // n for step in range(n + 1)]
     return [
-        (low - 0.5, high - 0.5, f"{low} - {high - 1}" if high - 1 > low else f"{low}")
-        for low, high in zip(edges, edges[1:], strict=False)
+        (low - 0.5, high - 0.5, f"{low} - {high - 1}" if high - 1 > low else f"{low}") for low, high in pairwise(edges)
     ]
 
 

@@ -39,7 +39,9 @@ def window_tip() -> str:
             _line("read at", _at("scale")),
             _line("expected", """format_number("expected", 1) || ' objects'"""),
             _line("found", """"found" || ' objects'"""),
-            _line("not read", f"""if("status" = 'failed', {_html("cause")}, if("status" = 'empty', 'no pixels', ''))"""),
+            _line(
+                "not read", f"""if("status" = 'failed', {_html("cause")}, if("status" = 'empty', 'no pixels', ''))"""
+            ),
         )
     )
 
@@ -59,7 +61,9 @@ def run_tip() -> str:
 
 def raw_tip() -> str:
     """Class, score, the window."""
-    return f"""[% {_html("label")} %] [% format_number("score", 3) %]""" + _line("seen in", """'window ' || "window\"""")
+    return f"""[% {_html("label")} %] [% format_number("score", 3) %]""" + _line(
+        "seen in", """'window ' || "window\""""
+    )
 
 
 def _line(name: str, expression: str) -> str:

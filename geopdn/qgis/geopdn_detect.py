@@ -46,7 +46,7 @@ MODELS = []  # written by `geopdn qgis install`
 VARIABLE = "GEOPDN_EXECUTABLE"
 FITTING = "the shipped one that fits"
 LAYERS = ("geometrytype=Polygon|layername=windows", "layername=detections")
-"""What is added to the map; QGIS puts the last in alphabetical order on top, 3.32 and newer the last by its sort key."""
+"""What is added to the map; QGIS puts the last of the alphabet on top, from 3.32 on the last by sort key."""
 INCOMPLETE = 5
 POLL_S = 0.1
 PATIENCE_S = 20  # between asking the search to end and ending it
@@ -118,9 +118,7 @@ class GeopdnDetect(QgsProcessingAlgorithm):
             )
         )
         self.addParameter(QgsProcessingParameterExtent("EXTENT", "Search only in this extent", optional=True))
-        self.addParameter(
-            number("MIN_SCORE", "Lowest score (empty: the model's own)", number.Double, None, True, 0, 1)
-        )
+        self.addParameter(number("MIN_SCORE", "Lowest score (empty: the model's own)", number.Double, None, True, 0, 1))
         executable = QgsProcessingParameterFile("EXECUTABLE", "The program geopdn (empty: as installed)", optional=True)
         executable.setFlags(executable.flags() | QgsProcessingParameterDefinition.FlagAdvanced)
         self.addParameter(executable)
@@ -147,10 +145,17 @@ class GeopdnDetect(QgsProcessingAlgorithm):
             output.parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=".geopdn-", dir=output.parent))
         except OSError as error:
-            raise QgsProcessingException(f"{output.parent} cannot be written: {error}; choose another folder") from error
+            raise QgsProcessingException(
+                f"{output.parent} cannot be written: {error}; choose another folder"
+            ) from error
         try:
             found = folder / output.name
-            command = [*self._program(parameters, context), *self._arguments(parameters, context, folder), "-o", str(found)]
+            command = [
+                *self._program(parameters, context),
+                *self._arguments(parameters, context, folder),
+                "-o",
+                str(found),
+            ]
             record = search(command, feedback=feedback, folder=folder)
             if record is None:
                 return {}
@@ -181,8 +186,8 @@ class GeopdnDetect(QgsProcessingAlgorithm):
         command = [named] if named else COMMAND
         if not command or shutil.which(command[0]) is None:
             raise QgsProcessingException(
-                f"geopdn is not at {command[0] if command else 'any known place'}: run `geopdn qgis install` again, set "
-                f"{VARIABLE}, or give the program under the advanced parameters"
+                f"geopdn is not at {command[0] if command else 'any known place'}: run `geopdn qgis install` again, "
+                f"set {VARIABLE}, or give the program under the advanced parameters"
             )
         return list(command)
 
@@ -190,12 +195,14 @@ class GeopdnDetect(QgsProcessingAlgorithm):
         """What geopdn is asked for."""
         scene = self.parameterAsRasterLayer(parameters, "SCENE", context)
         if scene is None or scene.providerType() != "gdal":
-            raise QgsProcessingException("The scene is not a raster file: choose a layer that is one, or save it as one")
+            raise QgsProcessingException(
+                "The scene is not a raster file: choose a layer that is one, or save it as one"
+            )
         source = scene.source().split("|")[0]
         if source.startswith("/vsicurl/"):
             source = source[len("/vsicurl/") :]
-        elif os.path.exists(source):
-            source = os.path.abspath(source)  # geopdn runs in a folder of its own
+        elif Path(source).exists():
+            source = str(Path(source).absolute())  # geopdn runs in a folder of its own
         wanted = ["detect", source, "--json", "--progress-json"]
         model = self.parameterAsString(parameters, "WEIGHTS", context) or self._model(parameters, context)
         if model != FITTING:
@@ -291,9 +298,13 @@ def search(command: list, *, feedback, folder: Path):  # noqa: ANN001, ANN201
         raise QgsProcessingException(f"geopdn ended with {process.returncode}: {reason or 'it said nothing'}")
     record = json.loads("".join(printed))
     if process.returncode == INCOMPLETE:
-        feedback.reportError(f"{len(record['failures'])} windows could not be read: see the layer windows, status failed")
+        feedback.reportError(
+            f"{len(record['failures'])} windows could not be read: see the layer windows, status failed"
+        )
     share = 100 * record["share"]
-    feedback.pushInfo(f"Found {record['detections']} objects in {record['windows']} windows, {share:.1f} % of the pixels.")
+    feedback.pushInfo(
+        f"Found {record['detections']} objects in {record['windows']} windows, {share:.1f} % of the pixels."
+    )
     return record
 
 

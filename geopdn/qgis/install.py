@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "geopdn_detect.py"
 
-_HEAD = "# Written by `geopdn qgis install`, removed by `geopdn qgis uninstall`; folders made: {folders}; sha256: {digest}\n"
+_HEAD = "# Written by `geopdn qgis install`; folders made: {folders}; sha256: {digest}\n"
 _HEAD_PATTERN = re.compile(re.escape(_HEAD).replace(r"\{folders\}", r"(\d+)").replace(r"\{digest\}", r"([0-9a-f]{64})"))
 
 

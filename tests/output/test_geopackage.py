@@ -15,9 +15,9 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 
+from geopdn.output.fields import FIELDS
 from geopdn.output.frames import detection_batches, raw_batches, run_frame, window_batches
 from geopdn.output.geopackage import FIXED_TIME, write_geopackage
-from geopdn.output.fields import FIELDS
 from geopdn.output.styles import Shown, layer_styles
 from geopdn.output.write import write_result
 
@@ -181,7 +181,8 @@ def test_the_validator_of_gdal_finds_nothing(make_result, tmp_path, n) -> None:
 
 
 def test_columns_are_named_with_units_and_described(make_result, tmp_path) -> None:
-    path = write_result(make_result(3), tmp_path / "run.gpkg")
+    result = make_result(3)
+    path = write_result(result, tmp_path / "run.gpkg")
     named = query(path, "SELECT table_name, column_name, title, description FROM gpkg_data_columns")
     assert ("detections", "length_m", "Length (m)", "Longer side, true ground metres.") in named
     for layer, column, title, _ in named:
@@ -189,13 +190,7 @@ def test_columns_are_named_with_units_and_described(make_result, tmp_path) -> No
     for layer in FIELDS:
         columns = {name for _, name, *_ in query(path, f"PRAGMA table_info({layer})")}
         assert {column for table, column, *_ in named if table == layer} == columns & set(FIELDS[layer])
-        assert columns - set(FIELDS[layer]) <= {"fid", "geom"} | (set(result_facts()) if layer == "run" else set())
-
-
-def result_facts() -> tuple[str, ...]:
-    from conftest import FACTS
-
-    return tuple(FACTS)
+        assert columns - set(FIELDS[layer]) <= {"fid", "geom"} | (set(result.facts) if layer == "run" else set())
 
 
 def test_pictures_go_to_the_first_detections_and_leave_everything_else(make_result, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Projects are zipped XML that repeats its bytes, with relative paths and escaped names; QGIS reads it in tests/qgis."""
+"""Projects: zipped XML that repeats its bytes, relative paths, escaped names; QGIS reads them in tests/qgis."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_the_map_tip_shows_picture_score_size_heading_and_window_and_escapes_nam
     assert 'src="data:image/jpeg;base64,bm90IHF1aXRlIGEganBlZw=="' in first
     assert "<img" not in second
     for tip, score in zip((first, second), result.detections.score, strict=True):
-        assert f"<b>&lt;ves&amp;sel \"é\"&gt;</b> {score:.2f}" in tip
+        assert f'<b>&lt;ves&amp;sel "é"&gt;</b> {score:.2f}' in tip
         assert "size 20.0 × 10.0 m" in tip
         assert "° or " in tip
         assert "scene a&lt;b&gt;.tif" in tip

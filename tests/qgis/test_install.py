@@ -13,7 +13,7 @@ from geopdn.errors import ConfigError, OutputError
 from geopdn.qgis.install import NAME, install, script_in, script_text, uninstall
 from geopdn.qgis.profiles import profile_folders
 
-COMMAND = ["/opt/it's \"geopdn\" ✈/bin/geopdn"]
+COMMAND = ['/opt/it\'s "geopdn" ✈/bin/geopdn']
 
 
 def snapshot(folder: Path) -> set[str]:
@@ -100,7 +100,7 @@ def test_profiles_of_every_system(tmp_path, platform, variables, root) -> None:
     assert folders("work") == [profiles / "work"]
     (profiles / "profiles.ini").write_text("[core]\ndefaultProfile=work\n")
     assert folders() == [profiles / "work"]
-    with pytest.raises(ConfigError, match="'plya'.*default, work"):
+    with pytest.raises(ConfigError, match=r"'plya'.*default, work"):
         folders("plya")
     assert folders(str(profiles / "default")) == [profiles / "default"]
     with pytest.raises(ConfigError, match="no folder"):

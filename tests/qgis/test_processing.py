@@ -103,7 +103,10 @@ def _profile(tmp_path) -> Path:
 @pytest.fixture(name="run")
 def _run(tmp_path, profile, saved_result):
     """Run the algorithm with a program that stands for geopdn; also returns what that was asked for."""
-    def run(*, wait: bool = False, code: int = 0, cancel: bool = False, times: int = 1, **parameters: object) -> tuple[dict, dict]:
+
+    def run(
+        *, wait: bool = False, code: int = 0, cancel: bool = False, times: int = 1, **parameters: object
+    ) -> tuple[dict, dict]:
         fake = tmp_path / "stand in"
         text = FAKE.format(python=sys.executable, folder=str(tmp_path), wait=wait, code=code, result=str(saved_result))
         fake.write_text(text, encoding="utf-8")

@@ -34,7 +34,9 @@ seen = {
     "valid": [bool(layer) and layer.isValid() for layer in layers],
     "sources": [layer.source() for layer in layers],
     "extent": [extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()],
-    "styles": {layer.name(): [layer.styleManager().currentStyle(), sorted(layer.styleManager().styles())] for layer in layers},
+    "styles": {
+        layer.name(): [layer.styleManager().currentStyle(), sorted(layer.styleManager().styles())] for layer in layers
+    },
     "aliases": [field.alias() for field in layers[0].fields()],
     "tips": [layer.mapTipTemplate() != "" for layer in layers[:3]],
     "labels": [layer.labelsEnabled() for layer in layers[:2]],
