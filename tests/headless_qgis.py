@@ -75,6 +75,7 @@ def environment(home: Path) -> dict[str, str]:
         "XDG_RUNTIME_DIR": str(home),
         "QGIS_CUSTOM_CONFIG_PATH": str(home),
         "LC_ALL": "C.UTF-8",
+        "GDAL_PAM_ENABLED": "NO",  # QGIS would write statistics beside the sample scenes
     }
 
 
