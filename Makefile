@@ -25,9 +25,9 @@ BENCH_OPTIONS = --folder $(BENCH) --sizes $(SIZES) --repeats $(REPEATS) --timeou
 demo: $(VENV)/.installed
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/geopdn detect sample_scenes/airport.tif --overwrite \
-		-o $(OUT).detections.gpkg --picture $(OUT).png --saliency $(OUT).saliency.tif
+		-o $(OUT).detections.gpkg --project --picture $(OUT).png --saliency $(OUT).saliency.tif
 	@echo
-	@echo "Open in QGIS:  $(OUT).detections.gpkg (styled), over sample_scenes/airport.tif"
+	@echo "Open in QGIS:  $(OUT).detections.qgz (everything in place), or drag $(OUT).detections.gpkg over the scene"
 	@echo "A picture:     $(OUT).png"
 	@echo "Where objects were expected:  $(OUT).saliency.tif"
 

@@ -21,6 +21,7 @@ from geopdn.cli.merge import merge
 from geopdn.cli.messages import complain, say
 from geopdn.cli.models import models
 from geopdn.cli.prepare import prepare
+from geopdn.cli.qgis import qgis
 from geopdn.cli.saliency import saliency
 from geopdn.cli.simulate import simulate
 from geopdn.cli.train import train
@@ -56,6 +57,7 @@ _COMMANDS = (
 )
 for _command in _COMMANDS:
     app.command(no_args_is_help=False)(_command)
+app.add_typer(qgis)
 
 
 @app.callback(invoke_without_command=True)
