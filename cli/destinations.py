@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from geopdn.errors import ConfigError, OutputError
@@ -19,12 +19,14 @@ class Job:
         output: the detections.
         saliency: the raster of expected counts, if wanted.
         picture: the PNG, if wanted.
+        project: the QGIS project, if wanted.
     """
 
     scene: str
     output: Path
     saliency: Path | None = None
     picture: Path | None = None
+    project: Path | None = None
 
 
 def plan_jobs(
@@ -34,11 +36,13 @@ def plan_jobs(
     format_: str | None,
     saliency: Path | None = None,
     picture: Path | None = None,
+    project: bool = False,
 ) -> list[Job]:
     """The output of each scene: as named, in the folder named, or in the working folder.
 
     Raises:
-        ConfigError: contradicting format, one file for several scenes, or two scenes with one output.
+        ConfigError: contradicting format, one file for several scenes, two scenes with one output, or a project of
+            another format than GeoPackage.
     """
     if format_ is not None and format_ not in FORMATS:
         raise ConfigError(f"--format {format_!r}: expected {', '.join(FORMATS)}")
@@ -47,11 +51,14 @@ def plan_jobs(
     if len(scenes) == 1 and output is not None and not output.is_dir():
         if format_ is not None and output.suffix.lower() != f".{format_}":
             raise ConfigError(f"-o {output} and --format {format_} contradict each other: leave one out")
-        return [Job(scenes[0], output, saliency, picture)]
+        return [_with_project(Job(scenes[0], output, saliency, picture), project=project)]
     if output is not None and len(scenes) > 1 and not output.is_dir() and output.suffix.lower()[1:] in FORMATS:
         raise ConfigError(f"-o {output} is one file, {len(scenes)} scenes were given: name a folder")
     folder = output or Path()
-    jobs = [Job(s, folder / f"{_stem(s)}.detections.{format_ or 'gpkg'}", saliency, picture) for s in scenes]
+    jobs = [
+        _with_project(Job(s, folder / f"{_stem(s)}.detections.{format_ or 'gpkg'}", saliency, picture), project=project)
+        for s in scenes
+    ]
     taken: dict[Path, str] = {}
     for job in jobs:
         if job.output in taken:
@@ -60,6 +67,14 @@ def plan_jobs(
             )
         taken[job.output] = job.scene
     return jobs
+
+
+def _with_project(job: Job, *, project: bool) -> Job:
+    if not project:
+        return job
+    if job.output.suffix.lower() != ".gpkg":
+        raise ConfigError(f"--project shows a .gpkg, the output is {job.output.name}: leave one out")
+    return replace(job, project=job.output.with_suffix(".qgz"))
 
 
 def _stem(scene: str) -> str:
@@ -81,7 +96,7 @@ def checked(jobs: Sequence[Job], *, inputs: Sequence[Path] = (), overwrite: bool
         for job in jobs:
             check_destination(job.output, inputs=given, overwrite=overwrite)
             others = [job.output]
-            for path, ending in ((job.saliency, ".tif"), (job.picture, ".png")):
+            for path, ending in ((job.saliency, ".tif"), (job.picture, ".png"), (job.project, ".qgz")):
                 if path is not None:
                     check_destination(path, inputs=given, overwrite=overwrite, endings=(ending,))
                     if any(path.resolve() == other.resolve() for other in others):

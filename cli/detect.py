@@ -72,6 +72,13 @@ def detect(
         Path | None, typer.Option(metavar="TIF", help="Also write the expected counts as a raster.")
     ] = None,
     picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Also draw a picture of the run.")] = None,
+    pictures: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Keep small pictures of the N best detections in a .gpkg, for map tips."),
+    ] = 500,
+    project: Annotated[
+        bool, typer.Option("--project", help="Also write a QGIS project, OUT.qgz beside OUT.gpkg: everything in place.")
+    ] = False,
     bands: options.Bands = None,
     device: options.Device = "auto",
     memory: options.Memory = None,
@@ -85,6 +92,9 @@ def detect(
     no_overviews: options.NoOverviews = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    progress_json: Annotated[
+        bool, typer.Option("--progress-json", help="Progress as JSON objects, one a line on stderr, for programs.")
+    ] = False,
     detector: Annotated[
         Path | None,
         typer.Option(
@@ -143,7 +153,7 @@ def detect(
     if min_score is not None and not (math.isfinite(min_score) and 0 <= min_score <= 1):
         raise ConfigError(f"--min-score {min_score}: expected a number from 0 to 1")
     bound = bound_of(memory)
-    jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture)
+    jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture, project=project)
     reading = Reading(
         bands=split_bands(bands),
         any_scale=any_scale,
@@ -180,6 +190,8 @@ def detect(
             overwrite=overwrite,
             quiet=quiet,
             memory=bound,
+            pictures=pictures,
+            progress_json=progress_json,
         )
         codes = [_one(job, wish, as_json=as_json, alone=len(jobs) == 1) for job in jobs]
     raise typer.Exit(next(code for code in SEVERITY if code in codes))

@@ -15,11 +15,13 @@ from geopdn.cli.calibrate import calibrate
 from geopdn.cli.configure import configure
 from geopdn.cli.detect import detect
 from geopdn.cli.evaluate import evaluate
+from geopdn.cli.export import export
 from geopdn.cli.info import info
 from geopdn.cli.merge import merge
 from geopdn.cli.messages import complain, say
 from geopdn.cli.models import models
 from geopdn.cli.prepare import prepare
+from geopdn.cli.qgis import qgis
 from geopdn.cli.saliency import saliency
 from geopdn.cli.simulate import simulate
 from geopdn.cli.train import train
@@ -38,9 +40,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-_COMMANDS = (detect, merge, info, saliency, prepare, models, evaluate, bench, configure, train, calibrate, simulate)
+_COMMANDS = (
+    detect,
+    merge,
+    info,
+    saliency,
+    prepare,
+    models,
+    evaluate,
+    bench,
+    configure,
+    train,
+    calibrate,
+    export,
+    simulate,
+)
 for _command in _COMMANDS:
     app.command(no_args_is_help=False)(_command)
+app.add_typer(qgis)
 
 
 @app.callback(invoke_without_command=True)

@@ -78,9 +78,9 @@ def plan_for(
         n_kinds=len(model.kinds),
         n_windows=max(_n_windows(kind, size, budget) for kind in model.kinds),
     )
-    return plan_memory(
-        bound, storage_of(scene), maps, base=base, computed=is_computed(source, level=model.overview_level)
-    )
+    computed = is_computed(source, level=model.overview_level)
+    cores = os.cpu_count() or 1
+    return plan_memory(bound, storage_of(scene), maps, base=base, computed=computed, workers=cores)
 
 
 def _n_windows(kind: "WindowKind", size: "Size", budget: "Budget | None") -> int:

@@ -1,5 +1,6 @@
-"""Progress on stderr: a bar in a terminal, elsewhere a line for every tenth."""
+"""Progress on stderr: a bar in a terminal, elsewhere a line for every tenth; for programs an object a line."""
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +21,18 @@ class Meter(Protocol):
 
 
 @contextmanager
-def meter(title: str, *, quiet: bool = False, unit: str = "windows") -> Iterator[Meter]:
+def meter(title: str, *, quiet: bool = False, unit: str = "windows", as_json: bool = False) -> Iterator[Meter]:
     """A meter that is shown while the block runs.
 
     Args:
         title: what is being worked on.
         quiet: show nothing.
         unit: what the steps are called.
+        as_json: for programs: `{"stage": "windows", "done": 3, "total": 12, "found": 8}`, also when quiet.
     """
-    if quiet:
+    if as_json:
+        yield _say_json
+    elif quiet:
         yield _ignore
     elif sys.stderr.isatty():
         with _bars() as bars:
@@ -39,6 +43,11 @@ def meter(title: str, *, quiet: bool = False, unit: str = "windows") -> Iterator
 
 def _ignore(stage: str, done: int, total: int, found: int | None = None) -> None:
     """Show nothing."""
+
+
+def _say_json(stage: str, done: int, total: int, found: int | None = None) -> None:
+    """Every step as an object."""
+    say(json.dumps({"stage": stage, "done": done, "total": total, "found": found}))
 
 
 class _Tenths:

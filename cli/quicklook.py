@@ -41,12 +41,12 @@ def draw(result: "RunResult", source: "PixelSource", path: Path) -> None:
     while max(source.size.at_level(level).height, source.size.at_level(level).width) > LONGEST_PX:
         level += 1
     size = source.size.at_level(level)
-    whole = _read(source, stretch, Window(0, 0, size.height, size.width, level))
-    light = _light(whole)
+    whole = read_tiles(source, stretch, Window(0, 0, size.height, size.width, level))
+    light = light_of(whole)
     close_ups = [chip(result.detections, source, stretch, index, light) for index in spread(result.detections)]
     render(
         result,
-        _as_rgb(whole, light),
+        as_rgb(whole, light),
         backdrop_step=float(1 << level),
         path=path,
         title=result.frame.name,
@@ -80,10 +80,10 @@ def chip(detections: "Detections", source: "PixelSource", stretch: "Stretch", in
     boxes[:, :4] /= step
     boxes[:, :2] -= (window.col, window.row)
     seen = ((boxes[:, :2] >= 0) & (boxes[:, :2] < side)).all(1)
-    return _as_rgb(_read(source, stretch, window), light), boxes[seen]
+    return as_rgb(read_tiles(source, stretch, window), light), boxes[seen]
 
 
-def _read(source: "PixelSource", stretch: "Stretch", window: Window) -> "NDArray[np.float32]":
+def read_tiles(source: "PixelSource", stretch: "Stretch", window: Window) -> "NDArray[np.float32]":
     """Stretched values `[C, h, w]`, read in tiles; 0 where a block is damaged."""
     values = np.zeros((len(source.band_names), window.height, window.width), np.float32)
     for row in range(0, window.height, TILE):
@@ -97,13 +97,13 @@ def _read(source: "PixelSource", stretch: "Stretch", window: Window) -> "NDArray
     return values
 
 
-def _light(values: "NDArray[np.float32]") -> float:
+def light_of(values: "NDArray[np.float32]") -> float:
     """What becomes white: nearly the brightest of the scene's values, for scenes that are dark as a whole."""
     lit = values[:3][:, values.any(0)]
     return float(np.clip(np.percentile(lit, 99.5), 0.15, 1.0)) if lit.size else 1.0
 
 
-def _as_rgb(values: "NDArray[np.float32]", light: float) -> "Image":
+def as_rgb(values: "NDArray[np.float32]", light: float) -> "Image":
     """`[h, w, 3]` of the first three bands, or of the first."""
     shown = values[:3] if len(values) >= 3 else np.repeat(values[:1], 3, axis=0)
     image: Image = np.round(np.clip(shown / light, 0, 1) * 255).astype(np.uint8)

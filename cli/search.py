@@ -50,6 +50,8 @@ class Wish:
         overwrite: replace files.
         quiet: no progress.
         memory: bytes that the process may take at its peak.
+        pictures: detections of which a GeoPackage keeps a picture.
+        progress_json: progress for programs.
     """
 
     model: str | None
@@ -64,6 +66,8 @@ class Wish:
     overwrite: bool
     quiet: bool
     memory: int
+    pictures: int = 0
+    progress_json: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +141,7 @@ def search(job: Job, wish: Wish) -> Searched:
             memory=plan,
         )
         started, before = time.monotonic(), bytes_read()
-        with within(plan), meter(item.scene.name, quiet=wish.quiet) as show:
+        with within(plan), meter(item.scene.name, quiet=wish.quiet, as_json=wish.progress_json) as show:
             result = _run(item, options, _shown(show), area)
         if result.facts.get("n_invalid"):
             say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
@@ -271,4 +275,13 @@ def _write(result: "RunResult", item: Ready, job: Job, wish: Wish) -> None:
         from geopdn.cli.quicklook import draw
 
         draw(result, item.source, job.picture)
+    if wish.pictures and job.output.suffix.lower() == ".gpkg":
+        from geopdn.cli.tip_pictures import pictures_of
+
+        result = replace(result, pictures=pictures_of(result, item.source, most=wish.pictures))
     write_result(result, job.output, overwrite=wish.overwrite)
+    if job.project is not None:
+        from geopdn.cli.project import write_project_of
+
+        allow_vrt = wish.reading.allow_vrt
+        write_project_of(job.output, job.project, scene=job.scene, saliency=job.saliency, allow_vrt=allow_vrt)

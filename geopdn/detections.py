@@ -145,6 +145,8 @@ class RunResult:
         saliency: `[h, w]` float32 expected objects per cell, or None.
         cell_px: side of a saliency cell in level-0 pixels.
         raw: what all windows found, low scores and duplicates included; None where it was not kept.
+        pictures: JPEG files that show the first detections, in their order, empty for those without; fewer than
+            detections, or none.
     """
 
     frame: SceneFrame
@@ -156,3 +158,4 @@ class RunResult:
     saliency: NDArray[np.float32] | None = None
     cell_px: int = 0
     raw: Detections | None = None
+    pictures: tuple[bytes, ...] = ()

@@ -72,6 +72,10 @@ class OutputError(GeopdnError):
     exit_code = 6
 
 
+class ExportError(OutputError):
+    """A network cannot be written as ONNX, or what was written does not answer as the network does."""
+
+
 class GeopdnWarning(UserWarning):
     """Base of every warning that geopdn raises."""
 

@@ -20,11 +20,11 @@ UNITS["TI"] = 1 << 40
 BASE = 800 * MB  # the interpreter, its libraries and a network, measured with PyTorch 2.15 on Linux: 0.7 to 0.8 GB
 TILE_WORK, TILE_WORK_A_BAND = 200 * MB, 45 * MB  # the global stream on a tile of the overview, read and packed
 WINDOW_WORK, WINDOW_WORK_A_BAND = 150 * MB, 10 * MB  # the high-resolution stream on a batch, others read ahead
-STRIP_WORK = 120 * MB  # planning and evidence, in strips of the maps
 LEAST_CACHE, MOST_CACHE = 16 * MB, 256 * MB  # decoded blocks that GDAL keeps
 LEAST_PART, MOST_PART = 2 << 20, 16 << 20  # scene pixels that are summarised in one go, in bytes
 PART_COPIES = 15  # three parts in work, each with what summing up takes: five times the part
 LEAST_KEPT, MOST_KEPT = 0, 256 << 20  # an overview computed from all pixels; what is larger lies on disk
+MOST_WORKERS = 4  # tiles or windows that the network looks at side by side
 READERS = 2  # threads that decode blocks
 BLOCK_COPIES = 2 * READERS  # a block as it is decoded, and again in the cache, for each thread
 BLOCK_SHARE = 0.25  # of the bound that the decoding of blocks may take
@@ -86,7 +86,8 @@ class MemoryPlan:
         bound: peak resident memory of the process.
         base: interpreter, libraries and network.
         maps: held of the whole scene.
-        work: the network and the planner at work.
+        workers: tiles or windows that the network looks at side by side.
+        work: those, and the planner.
         decoding: blocks that are being decoded.
         cache: decoded blocks that GDAL keeps.
         part: scene pixels summarised in one go, where the overview is computed from all pixels.
@@ -96,6 +97,7 @@ class MemoryPlan:
     bound: int
     base: int
     maps: int
+    workers: int
     work: int
     decoding: int
     cache: int
@@ -121,7 +123,9 @@ def parse_size(text: str, *, option: str = "--memory") -> int:
     return n_bytes
 
 
-def plan_memory(bound: int, storage: Storage, maps: Maps, *, base: int = BASE, computed: bool = True) -> MemoryPlan:
+def plan_memory(
+    bound: int, storage: Storage, maps: Maps, *, base: int = BASE, computed: bool = True, workers: int = MOST_WORKERS
+) -> MemoryPlan:
     """Divide a bound.
 
     Args:
@@ -130,6 +134,7 @@ def plan_memory(bound: int, storage: Storage, maps: Maps, *, base: int = BASE, c
         maps: what is held of the scene.
         base: bytes that the process takes before it looks at anything.
         computed: the scene has no overview: it is summarised from all pixels.
+        workers: cores for the network: so many tiles side by side, or as many as the bound allows.
 
     Raises:
         ResourceLimitError: it cannot be done within the bound; says what would.
@@ -137,30 +142,33 @@ def plan_memory(bound: int, storage: Storage, maps: Maps, *, base: int = BASE, c
     check_block(storage, bound)
     decoding = storage.block_bytes * BLOCK_COPIES
     n = storage.n_bands
-    work = max(TILE_WORK + n * TILE_WORK_A_BAND, WINDOW_WORK + n * WINDOW_WORK_A_BAND + STRIP_WORK)
+    each = max(TILE_WORK + n * TILE_WORK_A_BAND, WINDOW_WORK + n * WINDOW_WORK_A_BAND)
     part = LEAST_PART if computed else 0
-    least = MemoryPlan(bound, base, maps.n_bytes, work, decoding, LEAST_CACHE, part, LEAST_KEPT)
+    least = MemoryPlan(bound, base, maps.n_bytes, 1, each, decoding, LEAST_CACHE, part, LEAST_KEPT)
     spare = bound - least.peak
     if spare < 0:
         needed = -(-least.peak // (10 * MB)) * 10
         raise ResourceLimitError(
             f"{storage.name}: --memory {bound / MB:,.0f}MB is too little for {maps.size.width:,} x "
             f"{maps.size.height:,} px: the program and the network take {base / MB:,.0f} MB, the scene's maps "
-            f"{maps.n_bytes / MB:,.0f}, one tile at work {work / MB:,.0f}, reading "
-            f"{(least.peak - base - maps.n_bytes - work) / MB:,.0f}; the least that works is --memory {needed}MB"
+            f"{maps.n_bytes / MB:,.0f}, one tile at work {each / MB:,.0f}, reading "
+            f"{(least.peak - base - maps.n_bytes - each) / MB:,.0f}; the least that works is --memory {needed}MB"
         )
+    more = max(0, min(min(workers, MOST_WORKERS) - 1, spare // each))
+    spare -= more * each
+    work, workers = each * (1 + more), 1 + more
     cache = int(min(MOST_CACHE, LEAST_CACHE + spare / 2))
     rest = spare - (cache - LEAST_CACHE)
     if not computed:
-        return MemoryPlan(bound, base, maps.n_bytes, work, decoding, cache, 0, 0)
+        return MemoryPlan(bound, base, maps.n_bytes, workers, work, decoding, cache, 0, 0)
     part = int(min(MOST_PART, LEAST_PART + rest / 2 / PART_COPIES))
     rest -= (part - LEAST_PART) * PART_COPIES
-    return MemoryPlan(bound, base, maps.n_bytes, work, decoding, cache, part, int(min(MOST_KEPT, rest)))
+    return MemoryPlan(bound, base, maps.n_bytes, workers, work, decoding, cache, part, int(min(MOST_KEPT, rest)))
 
 
 def whole(bound: int) -> MemoryPlan:
     """The usual buffers, where nothing is known of what looks at the scene: another detector, everywhere."""
-    return MemoryPlan(bound, BASE, 0, 0, 0, min(MOST_CACHE, bound // 8), MOST_PART, MOST_KEPT)
+    return MemoryPlan(bound, BASE, 0, 1, 0, 0, min(MOST_CACHE, bound // 8), MOST_PART, MOST_KEPT)
 
 
 def check_block(storage: Storage, bound: int) -> None:

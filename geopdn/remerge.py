@@ -11,7 +11,7 @@ from geopdn.detections import RunResult
 from geopdn.errors import ConfigError, ResultError
 from geopdn.geometry.area import inside_polygon
 from geopdn.merge import METHODS, MergeRule, Method, decide
-from geopdn.output.saved import AGAIN, SavedRun
+from geopdn.output.saved import AGAIN, SavedRun, pictures_again
 
 
 def remerge(
@@ -60,6 +60,7 @@ def remerge(
         windows=decision.windows,
         facts={**run.facts, **changed},
         raw=run.raw,
+        pictures=pictures_again(decision.detections, run),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopdn.detectors.card import Card, complete, first_said
+from geopdn.detectors.exported import exported_card
 from geopdn.detectors.layouts import FINAL, ORIENTED, choose_layout, rows_of
 from geopdn.detectors.metadata import card_of
 from geopdn.detectors.protocol import FoundBoxes, checked
@@ -111,7 +112,8 @@ def load_onnx(path: Path, *, stated: Card, described: Card | None = None) -> tup
     digest = _digest(path)
     session = _open(path)
     metadata = session.get_modelmeta().custom_metadata_map
-    known = first_said(described or Card(), card_of(metadata, name=path.name))
+    own, others = exported_card(metadata, name=path.name), card_of(metadata, name=path.name)
+    known = first_said(described or Card(), own, others)
     card = first_said(stated, known)
     if stated.scaling is not None and known.scaling is not None:
         card = replace(card, scaling=replace(stated.scaling, mean=known.scaling.mean, std=known.scaling.std))

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geopdn.engine.freed import give_back
+from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.geometry.window import Window
 from geopdn.memory import LEAST_PART, MemoryPlan
 from geopdn.model.patchdrivenet import PatchDriveNet
-from geopdn.model.saliency import Saliency
-from geopdn.model.streams import GlobalFeatures, overview_channels, pack_overview
+from geopdn.model.streams import overview_channels, pack_overview
 from geopdn.scene import PixelSource, Stretch
 from geopdn.scene.overview import Overview, OverviewReader, open_overview
 
@@ -84,31 +84,21 @@ def look_at_overview(
         rate = np.zeros((net.config.n_size_classes, h, w), np.float32)
         valid = np.zeros((h, w), np.bool_)
         grid = torch.zeros(net.config.grid, gh, gw, dtype=GRID_DTYPE, device=device)
-        tiles = [(row, col) for row in range(0, height, TILE) for col in range(0, width, TILE)]
-        known, same = False, _Looker(net)
-        for done, (row, col) in enumerate(tiles):
-            tall, wide = (min(TILE, -(-(end - start) // 16) * 16) for start, end in ((row, height), (col, width)))
-            window = Window(row - HALO, col - HALO, tall + 2 * HALO, wide + 2 * HALO, level)
-            view = reader.read(window)
-            known = statistics and view.low is not None
-            if view.valid.any():
-                ch, cw, i, j = tall // 4, wide // 4, row // 4, col // 4
-                share = torch.from_numpy(view.valid)[None, None]
-                some = torch.nn.functional.max_pool2d(share, 4)[0, 0].numpy()[HALO // 4 :, HALO // 4 :][:ch, :cw] > 0
-                value, packed = _single_value(view), _tensor(view, device, statistics=known)
-                del view  # tens of megabytes that the network does not need
-                give_back()
-                features, saliency = same.look(packed, value)
-                del packed
-                part = saliency.rate[0, :, HALO // 4 :, HALO // 4 :][:, :ch, :cw].cpu().numpy() * some
-                keep = (slice(i, min(i + ch, h)), slice(j, min(j + cw, w)))
-                n, m = keep[0].stop - i, keep[1].stop - j
-                rate[:, keep[0], keep[1]] = part[:, :n, :m]
-                valid[keep] = some[:n, :m]
-                gi, gj = row // 16, col // 16
-                block = features.grid[0, :, HALO // 16 :, HALO // 16 :][:, : tall // 16, : wide // 16]
-                target = grid[:, gi : gi + tall // 16, gj : gj + wide // 16]
-                target.copy_(block[:, : target.shape[1], : target.shape[2]].clamp(*LIMITS))
+        tiles = [
+            Window(row, col, min(TILE, -(-(height - row) // 16) * 16), min(TILE, -(-(width - col) // 16) * 16), level)
+            for row in range(0, height, TILE)
+            for col in range(0, width, TILE)
+        ]
+        looker = _Looker(reader, net, device, statistics=statistics)
+        n_workers = workers(len(tiles), device, most=None if memory is None else memory.workers)
+        for done, (tile, seen) in enumerate(side_by_side(looker.look, tiles, n_workers=n_workers)):
+            if seen is not None:
+                i, j = tile.row // 4, tile.col // 4
+                cells = np.s_[i : i + tile.height // 4, j : j + tile.width // 4]
+                n, m = valid[cells].shape
+                rate[:, *cells], valid[cells] = seen.rate[:, :n, :m], seen.valid[:n, :m]
+                block = grid[:, i // 4 : (i + tile.height // 4) // 4, j // 4 : (j + tile.width // 4) // 4]
+                block.copy_(seen.grid[:, : block.shape[1], : block.shape[2]])
             if progress:
                 progress(done + 1, len(tiles))
         give_back()
@@ -117,7 +107,7 @@ def look_at_overview(
             rate=rate,
             grid=grid,
             valid=valid,
-            statistics=known,
+            statistics=looker.statistics,
             source=reader.kind,
             cell_px=net.cell_px,
             unread=unread,
@@ -132,20 +122,52 @@ def _opened(source: PixelSource, *, level: int, stretch: Stretch, memory: Memory
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tile:
+    """What the global stream says of one tile, its halo cut off: `SceneMap`'s rate, valid and grid."""
+
+    rate: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    grid: Tensor
+
+
 class _Looker:
     """The global stream on tiles; one after another that show the same single value are looked at once."""
 
-    def __init__(self, net: PatchDriveNet) -> None:
-        self._net = net
-        self._known: tuple[bytes, tuple[GlobalFeatures, Saliency]] | None = None
+    def __init__(self, reader: OverviewReader, net: PatchDriveNet, device: torch.device, *, statistics: bool) -> None:
+        self._reader, self._net, self._device = reader, net, device
+        self.statistics = statistics and reader.has_ranges
+        self._known: tuple[bytes, _Tile] | None = None
 
-    def look(self, packed: Tensor, value: bytes | None) -> tuple[GlobalFeatures, Saliency]:
-        """Look at a tile; `value` tells it from others if it is of a single one."""
-        if value is None:
-            return self._net.look(packed)
-        if self._known is None or self._known[0] != value:
-            self._known = value, self._net.look(packed)
-        return self._known[1]
+    def look(self, tile: Window) -> tuple[Window, _Tile | None]:
+        """A tile, and what the network says of it; None where nothing is valid. Called from several threads."""
+        view = self._reader.read(tile.expand(HALO))
+        if not view.valid.any():
+            return tile, None
+        value, known = _single_value(view), self._known
+        if value is not None and known is not None and known[0] == value:
+            return tile, known[1]
+        packed, valid = _tensor(view, self._device, statistics=self.statistics), _cells(view.valid)
+        del view  # tens of megabytes that the network does not need
+        give_back()
+        features, saliency = self._net.look(packed)
+        cells, patches = (
+            np.s_[HALO // n : HALO // n + tile.height // n, HALO // n : HALO // n + tile.width // n] for n in (4, 16)
+        )
+        seen = _Tile(
+            rate=saliency.rate[0][:, *cells].cpu().numpy() * valid[cells],
+            valid=valid[cells],
+            grid=features.grid[0][:, *patches].clamp(*LIMITS).to(GRID_DTYPE),
+        )
+        if value is not None:
+            self._known = value, seen
+        return tile, seen
+
+
+def _cells(valid: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where any of the 4 x 4 overview pixels of a cell is valid."""
+    height, width = valid.shape
+    return np.asarray(np.any(valid.reshape(height // 4, 4, width // 4, 4) > 0, axis=(1, 3)))
 
 
 def _single_value(view: Overview) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -37,19 +37,12 @@ class ReadWindow:
     cause: str = ""
 
 
-def batches_in_file_order(
-    source: PixelSource, scaling: ValueScaling, planned: Sequence[tuple[int, Planned]], *, batch_px: int
-) -> Iterator[list[ReadWindow]]:
-    """Read windows with threads, a few batches ahead.
+def in_file_order(planned: Sequence[tuple[int, Planned]], *, batch_px: int) -> list[list[tuple[int, Planned]]]:
+    """Batches of windows of one tensor size, by kind, then in file order.
 
     Args:
-        source: the scene; safe to read from several threads.
-        scaling: applied to every window alike.
         planned: (index, window) pairs in any order.
         batch_px: tensor pixels of a batch; at least one window.
-
-    Yields:
-        Batches of windows of one tensor size, by kind, then in file order.
     """
     groups: dict[tuple[int, int, int], list[tuple[int, Planned]]] = {}
     for index, item in planned:
@@ -59,11 +52,24 @@ def batches_in_file_order(
         items = sorted(groups[key], key=lambda pair: (pair[1].window.row, pair[1].window.col, pair[0]))
         n = max(1, batch_px // (key[1] * key[2]))
         batches += [items[i : i + n] for i in range(0, len(items), n)]
+    return batches
+
+
+def read_ahead(
+    source: PixelSource, scaling: ValueScaling, batches: Iterable[list[tuple[int, Planned]]], *, batch_px: int
+) -> Iterator[list[ReadWindow]]:
+    """Read batches with threads, a few of them ahead.
+
+    Args:
+        source: the scene; safe to read from several threads.
+        scaling: applied to every window alike.
+        batches: see `in_file_order`.
+        batch_px: tensor pixels of a batch.
+    """
     with ThreadPoolExecutor(READERS) as pool:
         ahead: list[list[Future[ReadWindow]]] = []
         most = 2 + AHEAD_PX // batch_px
-        waiting = iter(batches)
-        for batch in waiting:
+        for batch in batches:
             ahead.append([pool.submit(_read, source, scaling, index, item) for index, item in batch])
             if len(ahead) > most:
                 yield [future.result() for future in ahead.pop(0)]

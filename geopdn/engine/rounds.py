@@ -12,7 +12,8 @@ from torch import Tensor
 
 from geopdn.coverage import Planned
 from geopdn.detections import Detections
-from geopdn.engine.reading import BATCH_PX, ReadWindow, batches_in_file_order
+from geopdn.engine.reading import BATCH_PX, ReadWindow, in_file_order, read_ahead
+from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.engine.stage import Finder, ValueScaling
 from geopdn.geometry.window import Size, Window
 from geopdn.model.controller import DriveState, modulation, patch_statistics
@@ -60,6 +61,8 @@ def inspect_windows(
     device: torch.device,
     min_score: float,
     keep_features: bool,
+    concurrent: bool,
+    n_workers: int | None = None,
     done: Callable[[Seen], None],
 ) -> list[Seen]:
     """Read, look at and decode windows.
@@ -76,22 +79,24 @@ def inspect_windows(
         device: where the network runs.
         min_score: lowest score that is kept.
         keep_features: whether the records hold tokens and pooled features.
+        concurrent: whether the finder may be called from several threads.
+        n_workers: how many batches are looked at at once, at most; None for the usual number.
         done: called for every window that is finished.
 
     Returns:
         One record a window, by index: the result does not depend on the order of reading.
     """
-    seen: list[Seen] = []
     least = min_score if curves is None else curves.least_raw(min_score)
-    for batch in batches_in_file_order(source, scaling, planned, batch_px=BATCH_PX.get(device.type, BATCH_PX["cpu"])):
+
+    def look(batch: list[ReadWindow]) -> list[Seen]:
+        seen = [
+            Seen(item.index, "failed" if item.cause else "empty", item.cause, None, None, Detections.empty())
+            for item in batch
+            if item.values is None
+        ]
         good = [item for item in batch if item.values is not None]
-        for item in batch:
-            if item.values is None:
-                status = "failed" if item.cause else "empty"
-                seen.append(Seen(item.index, status, item.cause, None, None, Detections.empty()))
-                done(seen[-1])
         if not good:
-            continue
+            return seen
         values = torch.from_numpy(np.stack([item.values for item in good if item.values is not None]))
         values = values.to(device, memory_format=torch.channels_last)
         context = None if grid is None else _context(grid, good, grid_px)
@@ -103,8 +108,18 @@ def inspect_windows(
             kept = features if keep_features else None
             tokens, pooled = (None, None) if kept is None else (kept.tokens[i], kept.pooled[i])
             seen.append(Seen(item.index, "read", "", tokens, pooled, part))
-            done(seen[-1])
-    return sorted(seen, key=lambda s: s.index)
+        return seen
+
+    batch_px = BATCH_PX.get(device.type, BATCH_PX["cpu"])
+    batches = in_file_order(planned, batch_px=batch_px)
+    read = read_ahead(source, scaling, batches, batch_px=batch_px)
+    n_threads = workers(len(batches), device, most=n_workers) if concurrent else 1
+    result = []
+    for part in side_by_side(look, read, n_workers=n_threads):
+        result += part
+        for seen in part:
+            done(seen)
+    return sorted(result, key=lambda s: s.index)
 
 
 def _context(grid: Tensor, batch: Sequence[ReadWindow], grid_px: int) -> Tensor:

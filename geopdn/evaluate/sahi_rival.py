@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,9 +35,16 @@ if TYPE_CHECKING:
     from geopdn.scene import Stretch
 
 MULTIPLE = 32  # of the network's input sides
+LOWEST = 0.05  # of the scores that SAHI gets: of many more boxes its merging takes longer than the network
 
 
-LOWEST = 0.05  # of the head's scores, which SAHI takes as they are
+@dataclass(frozen=True, slots=True, eq=False)
+class SahiAnswer:
+    """What SAHI found in a scene, in how many slices, and how many pixels the scene has."""
+
+    detections: Detections
+    n_slices: int
+    n_pixels: int
 
 
 def sahi_tally(
@@ -64,45 +73,64 @@ def sahi_tally(
     Raises:
         ConfigError: SAHI is not installed, or cannot take such scenes.
     """
+    shape = model.header.model.kinds[kind]
+    matches, facts, seconds, gmacs = [], [], 0.0, 0.0
+    first = bytes_read()
+    for item, truth in zip(scenes, truths, strict=True):
+        started = time.monotonic()
+        answer = search_with_sahi(item.scene, model, kind=kind)
+        seconds += time.monotonic() - started
+        found = answer.detections
+        matches.append(match(found.boxes, found.score, truth=truth, labels=found.label, iou=iou))
+        facts.append(
+            {
+                "pixels_total": answer.n_pixels,
+                "pixels_read": answer.n_pixels,
+                "n_windows": answer.n_slices,
+                "estimated_recall": None,
+            }
+        )
+        gmacs += answer.n_slices * arithmetic.of_window(shape.tensor, shape.tensor)
+    after = bytes_read()
+    return Tally(matches, facts, [], seconds, None if first is None or after is None else after - first, gmacs)
+
+
+def search_with_sahi(path: Path, model: LoadedModel, *, kind: int) -> SahiAnswer:
+    """Search a scene with SAHI: slices of a kind's extent, overlapping by its halos, from the scene in memory.
+
+    Args:
+        path: 8-bit RGB at the model's pixel size.
+        model: the weights.
+        kind: index of the kind of window whose extent and level the slices have.
+
+    Returns:
+        Upright boxes in the scene's pixels, with calibrated scores from `LOWEST` up.
+
+    Raises:
+        ConfigError: SAHI is not installed, or cannot take such scenes.
+    """
     try:
         from sahi.predict import get_sliced_prediction
     except ImportError:
         raise ConfigError("SAHI is not installed: pip install 'geopdn[bench]', or leave --sahi out") from None
     logging.getLogger("sahi").setLevel(logging.WARNING)
     shape = model.header.model.kinds[kind]
-    matches, facts, seconds, gmacs = [], [], 0.0, 0.0
-    first = bytes_read()
-    for item, truth in zip(scenes, truths, strict=True):
-        started = time.monotonic()
-        with Scene.open(str(item.scene), bands=model.header.model.bands) as scene:
-            image, stretch = _image(scene, model)
-        rival = _wrapped(model, kind=kind, stretch=stretch)
-        answer = get_sliced_prediction(
-            image,
-            rival,
-            slice_height=shape.extent,
-            slice_width=shape.extent,
-            overlap_height_ratio=2 * shape.halo / shape.extent,
-            overlap_width_ratio=2 * shape.halo / shape.extent,
-            perform_standard_pred=False,
-            postprocess_type="NMS",  # what SAHI itself turns to at scores as low as AP needs
-            postprocess_match_metric="IOU",
-            verbose=0,
-        )
-        seconds += time.monotonic() - started
-        found = _detections(answer)
-        matches.append(match(found.boxes, found.score, truth=truth, labels=found.label, iou=iou))
-        facts.append(
-            {
-                "pixels_total": image.shape[0] * image.shape[1],
-                "pixels_read": image.shape[0] * image.shape[1],
-                "n_windows": rival.calls,
-                "estimated_recall": None,
-            }
-        )
-        gmacs += rival.calls * arithmetic.of_window(shape.tensor, shape.tensor)
-    after = bytes_read()
-    return Tally(matches, facts, [], seconds, None if first is None or after is None else after - first, gmacs)
+    with Scene.open(str(path), bands=model.header.model.bands) as scene:
+        image, stretch = _image(scene, model)
+    rival = _wrapped(model, kind=kind, stretch=stretch)
+    answer = get_sliced_prediction(
+        image,
+        rival,
+        slice_height=shape.extent,
+        slice_width=shape.extent,
+        overlap_height_ratio=2 * shape.halo / shape.extent,
+        overlap_width_ratio=2 * shape.halo / shape.extent,
+        perform_standard_pred=False,
+        postprocess_type="NMS",  # what SAHI itself turns to at scores as low as AP needs
+        postprocess_match_metric="IOU",
+        verbose=0,
+    )
+    return SahiAnswer(_detections(answer), rival.calls, image.shape[0] * image.shape[1])
 
 
 def _image(scene: Scene, model: LoadedModel) -> tuple[NDArray[np.uint8], Stretch]:
@@ -144,9 +172,11 @@ def _wrapped(model: LoadedModel, *, kind: int, stretch: Stretch) -> Any:
             stretched = F.pad(stretched, (0, across, 0, down))
             if level:
                 stretched = F.avg_pool2d(stretched, 1 << level)
+            curves = net.score_curves
             with torch.inference_mode():
-                _, found = net.find(stretched.contiguous(memory_format=torch.channels_last), None, min_score=LOWEST)
-            self._original_predictions = found
+                stretched = stretched.contiguous(memory_format=torch.channels_last)
+                _, found = net.find(stretched, None, min_score=curves.least_raw(LOWEST))
+                self._original_predictions = curves.rescored(found, torch.tensor([level]), min_score=LOWEST)
 
         def _create_object_prediction_list_from_original_predictions(
             self, shift_amount_list: Any = None, full_shape_list: Any = None

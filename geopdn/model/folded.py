@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from geopdn.model.same_padding import SameConv, is_same_padded
+from geopdn.model.padding import without_copies
 
 TOLERANCE = 1e-3  # of the largest value of a map
 CHECK_SIDE = 64
@@ -53,7 +53,7 @@ def _folded(module: AnyModule) -> AnyModule:
         # timm's BatchNormAct2d holds the activation too
         rest = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
         children[following] = nn.Sequential(*rest) if rest else nn.Identity()
-    children = {name: SameConv(child) if is_same_padded(child) else child for name, child in children.items()}
+    children = {name: without_copies(child) for name, child in children.items()}
     result = copy.copy(module)
     result._modules = {**module._modules, **children}  # noqa: SLF001 (a copy that shares what is not folded)
     return result

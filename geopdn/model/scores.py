@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +40,12 @@ class ScoreCurves(nn.Module):
             values = self.calibration[n : n + 1].to(score.device)
             out = torch.where(level == n, bent(logits[None], values, SCORE_KNOTS)[0], out)
         return torch.sigmoid(out).to(score.dtype)
+
+    def of_logits(self, logits: Tensor, *, level: int) -> Tensor:
+        """Logits of the head in windows of one level, of any shape -> probabilities, in their own precision."""
+        limit = math.log((1 - EPSILON) / EPSILON)  # where `forward` ends too
+        curve = self.calibration[level : level + 1]
+        return torch.sigmoid(bent(logits.clamp(-limit, limit).reshape(1, -1), curve, SCORE_KNOTS)).reshape(logits.shape)
 
     def rescored(self, found: Decoded, levels: Tensor, *, min_score: float) -> Decoded:
         """Detections of a batch of windows with probabilities as scores, those below `min_score` left out.

@@ -136,6 +136,14 @@ class HighResStream(nn.Module):
     def forward(self, windows: Tensor) -> PatchFeatures:
         """`[n, C, s, s]`, s a multiple of 32 -> features."""
         maps = self.backbone(windows)
-        summary = F.adaptive_avg_pool2d(maps[-1], 4).flatten(2).transpose(1, 2)  # [n, 16, channels]
+        summary = _four_by_four(maps[-1]).flatten(2).transpose(1, 2)  # [n, 16, channels]
         tokens = self.to_tokens(summary)
         return PatchFeatures(head=self.deep(self.neck(maps)), tokens=tokens, pooled=tokens.mean(1))
+
+
+def _four_by_four(x: Tensor) -> Tensor:
+    """Means of `[n, C, h, w]` over a grid of 4 x 4; where sides divide by 4, in operations that ONNX has."""
+    n, c, h, w = x.shape
+    if h % 4 or w % 4:
+        return F.adaptive_avg_pool2d(x, 4)
+    return x.reshape(n, c, 4, h // 4, 4, w // 4).mean((3, 5))

@@ -138,8 +138,18 @@ def _detection_frame(result: RunResult, start: int, batch: int) -> GeoDataFrame:
         "scene": np.full(n, text(frame.name), dtype=object),
         "datetime": _times(frame.datetime, n),
     }
-    rings = map_rings(corners(boxes), map_transform(frame))  # [n, 4, 2]
-    return _frame(columns, np.asarray(shapely.polygons(rings)), frame)
+    return _frame(columns, _polygons(boxes, frame), frame)
+
+
+def detection_polygons(detections: Detections, frame: SceneFrame) -> NDArray[np.object_]:
+    """Map polygons `[N]` of detections, as in the layer."""
+    return _polygons(detections.boxes, frame)
+
+
+def _polygons(boxes: Boxes, frame: SceneFrame) -> NDArray[np.object_]:
+    """Map polygons `[N]` of boxes `[N, 5]`."""
+    rings = map_rings(corners(boxes), map_transform(frame))  # [N, 4, 2]
+    return np.asarray(shapely.polygons(rings), dtype=object)
 
 
 def window_batches(result: RunResult, *, batch: int = BATCH) -> Iterator[GeoDataFrame]:
@@ -206,8 +216,7 @@ def _raw_frame(result: RunResult, part: Detections, start: int) -> GeoDataFrame:
         "cut": part.cut,
         **dict(zip(BOX_FIELDS, part.boxes.T, strict=True)),
     }
-    rings = map_rings(corners(part.boxes), map_transform(result.frame))  # [n, 4, 2]
-    return _frame(columns, np.asarray(shapely.polygons(rings)), result.frame)
+    return _frame(columns, _polygons(part.boxes, result.frame), result.frame)
 
 
 def run_frame(result: RunResult) -> GeoDataFrame:

@@ -8,8 +8,9 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from geopdn.errors import OutputError
+from geopdn.output.fields import FIELDS, PICTURE
 from geopdn.output.frames import BATCH, detection_batches, n_raw, raw_batches, run_frame, window_batches
-from geopdn.output.styles import layer_styles
+from geopdn.output.styles import Shown, layer_styles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,6 +36,21 @@ CREATE TABLE layer_styles (
   ui TEXT(30), update_time DATETIME)
 """
 
+_SCHEMA_TABLES = """
+CREATE TABLE gpkg_data_columns (
+  table_name TEXT NOT NULL, column_name TEXT NOT NULL, name TEXT, title TEXT, description TEXT, mime_type TEXT,
+  constraint_name TEXT, CONSTRAINT pk_gdc PRIMARY KEY (table_name, column_name),
+  CONSTRAINT gdc_tn UNIQUE (table_name, name));
+CREATE TABLE gpkg_data_column_constraints (
+  constraint_name TEXT NOT NULL, constraint_type TEXT NOT NULL, value TEXT, min NUMERIC, min_is_inclusive BOOLEAN,
+  max NUMERIC, max_is_inclusive BOOLEAN, description TEXT,
+  CONSTRAINT gdcc_ntv UNIQUE (constraint_name, constraint_type, value));
+"""
+
+_SCHEMA_URL = "http://www.geopackage.org/spec121/#extension_schema"
+
+_OF_TRIGGERS = ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY")
+
 
 def write_geopackage(result: RunResult, path: Path, *, batch: int = BATCH) -> None:
     """Write the run to a new file at `path`, in batches of rows; call it inside `replacing`.
@@ -56,6 +72,8 @@ def write_geopackage(result: RunResult, path: Path, *, batch: int = BATCH) -> No
             if count != rows:
                 msg = f"{path}: layer {layer!r} has {count} rows where {rows} were written; check the free space"
                 raise OutputError(msg)
+        _add_pictures(connection, result)
+        _add_column_names(connection)
         _add_styles(connection, result)
 
 
@@ -94,15 +112,50 @@ def _fixed_clock() -> Iterator[None]:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
 
 
+def _add_pictures(connection: sqlite3.Connection, result: RunResult) -> None:
+    """Add the column of pictures to the detections; those without one are null."""
+    if not result.pictures:
+        return
+    for name in _OF_TRIGGERS:  # GDAL's triggers keep the spatial index; here they never come to call these
+        connection.create_function(name, 1, lambda _: None)
+    connection.execute(f"ALTER TABLE detections ADD COLUMN {PICTURE} BLOB")
+    connection.executemany(
+        f"UPDATE detections SET {PICTURE} = ? WHERE fid = ?",  # noqa: S608 (a constant)
+        ((picture, number) for number, picture in enumerate(result.pictures, start=1) if picture),
+    )
+
+
+def _add_column_names(connection: sqlite3.Connection) -> None:
+    """Add what the columns are called and what they mean (GeoPackage's schema extension)."""
+    connection.executescript(_SCHEMA_TABLES)
+    connection.executemany(
+        "INSERT INTO gpkg_extensions VALUES (?, NULL, 'gpkg_schema', ?, 'read-write')",
+        ((table, _SCHEMA_URL) for table in ("gpkg_data_columns", "gpkg_data_column_constraints")),
+    )
+    for layer, fields in FIELDS.items():
+        present = {row[1] for row in connection.execute(f'PRAGMA table_info("{layer}")')}
+        connection.executemany(
+            "INSERT INTO gpkg_data_columns VALUES (?, ?, ?, ?, ?, ?, NULL)",
+            (
+                (layer, column, field.alias, field.alias, field.meaning, field.mime_type or None)
+                for column, field in fields.items()
+                if column in present
+            ),
+        )
+
+
 def _add_styles(connection: sqlite3.Connection, result: RunResult) -> None:
-    """Add the table from which QGIS takes the default style of each layer."""
+    """Add the table from which QGIS takes the styles of each layer; the first is its default."""
     connection.execute(_STYLE_TABLE)
-    for layer, qml in layer_styles(result).items():
-        connection.execute(
+    for layer, styles in layer_styles(Shown.of(result)).items():
+        connection.executemany(
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,"
             " styleQML, styleSLD, useAsDefault, description, owner, ui, update_time)"
-            " VALUES ('', '', ?, 'geom', ?, ?, '', 1, ?, '', NULL, ?)",
-            (layer, f"geopdn {layer}", qml, f"geopdn: {layer}", FIXED_TIME),
+            " VALUES ('', '', ?, 'geom', ?, ?, '', ?, ?, '', NULL, ?)",
+            (
+                (layer, style.name, style.qml(), int(number == 0), f"geopdn: {layer} {style.name}", FIXED_TIME)
+                for number, style in enumerate(styles)
+            ),
         )
     connection.execute(
         "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change, srs_id)"

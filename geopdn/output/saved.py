@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
@@ -16,7 +17,8 @@ from geopdn.detections import Detections, SceneFrame, WindowRecord
 from geopdn.errors import ResultError
 from geopdn.geometry.boxes import BOX_FIELDS
 from geopdn.geometry.window import Size, Window
-from geopdn.output.frames import READ_COLUMNS
+from geopdn.output.fields import PICTURE
+from geopdn.output.frames import READ_COLUMNS, detection_polygons
 from geopdn.output.geopackage import NO_SYSTEM
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class SavedRun:
         windows: in the order of their index.
         facts: of the run.
         raw: what all windows found.
+        pictures: JPEG files by the polygon (WKB) of the detection that they show.
     """
 
     frame: SceneFrame
@@ -58,6 +61,7 @@ class SavedRun:
     windows: tuple[WindowRecord, ...]
     facts: dict[str, Any]
     raw: Detections
+    pictures: dict[bytes, bytes] = field(default_factory=dict)
 
 
 def read_run(path: str | Path) -> SavedRun:
@@ -116,7 +120,7 @@ def _read(path: Path) -> SavedRun:
         if len(values) and not (values.min() >= 0 and values.max() < stop):
             raise ValueError(f"layer `raw` has a {name} of {values.max()} where there are {stop}")
     facts = {name: _fact(value) for name, value in row.items() if name not in RUN_COLUMNS}
-    return SavedRun(frame, classes, bool(row["has_heading"]), windows, facts, raw)
+    return SavedRun(frame, classes, bool(row["has_heading"]), windows, facts, raw, _pictures(path))
 
 
 def _rows(path: Path, layer: str, columns: Sequence[str], *, skip: int = 0, limit: int | None = None) -> DataFrame:
@@ -152,6 +156,27 @@ def _raw(path: Path) -> Detections:
             )
         )
     return Detections.concatenate(parts)
+
+
+def _pictures(path: Path) -> dict[bytes, bytes]:
+    """Pictures of detections by their polygons."""
+    import pyogrio
+
+    if PICTURE not in pyogrio.read_info(path, layer="detections")["fields"]:
+        return {}
+    table = pyogrio.read_dataframe(path, layer="detections", columns=[PICTURE], where=f"{PICTURE} IS NOT NULL")
+    polygons = shapely.to_wkb(np.asarray(table.geometry.values, object))
+    return dict(zip(polygons.tolist(), map(bytes, table[PICTURE]), strict=True))
+
+
+def pictures_again(detections: Detections, run: SavedRun) -> tuple[bytes, ...]:
+    """Pictures of new detections of a saved run: of those whose boxes it had found, too; empty for others."""
+    if not run.pictures:
+        return ()
+    polygons = shapely.to_wkb(detection_polygons(detections, run.frame)).tolist()
+    known = [run.pictures.get(polygon, b"") for polygon in polygons]
+    n = max((number for number, picture in enumerate(known, start=1) if picture), default=0)
+    return tuple(known[:n])
 
 
 def _levels(table: DataFrame) -> NDArray[np.int64]:

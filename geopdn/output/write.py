@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from geopdn.output.atomic import remove_stale, replacing
 from geopdn.output.geojson import check_lon_lat, write_geojson
 from geopdn.output.geopackage import write_geopackage
 from geopdn.output.other import check_parquet, write_flatgeobuf, write_parquet
-from geopdn.output.styles import layer_styles
+from geopdn.output.styles import Shown, detection_styles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -55,7 +56,8 @@ def write_result(result: RunResult, path: str | Path, *, overwrite: bool = False
         sidecar = path.with_suffix(".qml")
         if path.suffix.lower() in _STYLED_BY_SIDECAR and (overwrite or not os.path.lexists(sidecar)):
             with replacing(sidecar) as style:  # before the main file: with that one the output is complete
-                style.write_text(layer_styles(result)["detections"], encoding="utf-8", newline="\n")
+                shown = replace(Shown.of(result), pictures=False)
+                style.write_text(detection_styles(shown)[0].qml(), encoding="utf-8", newline="\n")
     return path
 
 

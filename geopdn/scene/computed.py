@@ -98,8 +98,8 @@ class ComputedCells:
             msg = "the overview is closed: open it again"
             raise ValueError(msg)
         part = self._held.read(window)
-        planes = (np.ascontiguousarray(np.moveaxis(part[name], -1, 0)) for name in ("mean", "low", "high"))
-        return Cells(*planes, np.ascontiguousarray(part["count"]))
+        mean, low, high = (np.ascontiguousarray(np.moveaxis(part[name], -1, 0)) for name in ("mean", "low", "high"))
+        return Cells(mean, low, high, np.ascontiguousarray(part["count"]))
 
     def close(self) -> None:
         """Release memory and the temporary file."""
@@ -160,7 +160,7 @@ class _OnDisk:
         for offset in range(window.height):
             with self._lock:
                 self._seek(window.row + offset, window.col)
-                self._file.readinto(rows[offset])  # type: ignore[arg-type]
+                self._file.readinto(rows[offset])
         return part
 
     def _seek(self, row: int, col: int) -> None:

@@ -72,6 +72,8 @@ class OverviewReader:
         self.size = source.size.at_level(level)
         self.unread = unread
         """Windows of a computed overview under which the scene is damaged; `valid` is 0 there."""
+        self.has_ranges = kind != "overviews"
+        """Whether minima and maxima are known."""
         self._fetch, self._close = fetch, close
         self._scene_size = source.size
         self._stretch = stretch
@@ -88,8 +90,7 @@ class OverviewReader:
             raise ValueError(msg)
         shape = (len(self._stretch.low), window.height, window.width)
         mean = np.zeros(shape, np.float32)
-        ranged = self.kind != "overviews"
-        low, high = (np.zeros(shape, np.float32), np.zeros(shape, np.float32)) if ranged else (None, None)
+        low, high = (np.zeros(shape, np.float32), np.zeros(shape, np.float32)) if self.has_ranges else (None, None)
         valid = np.zeros(shape[1:], np.float32)
         inside = window.clip(self.size)
         if inside is not None:

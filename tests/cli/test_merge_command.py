@@ -80,3 +80,14 @@ def test_scores_are_parsed() -> None:
         with pytest.raises(ConfigError, match="expected a number from 0 to 1"):
             parse_scores(text)
     assert np.isclose(parse_scores("1e-1"), 0.1)
+
+
+def test_pictures_stay_with_the_boxes_that_they_show(cli, found, tmp_path) -> None:
+    before = geopandas.read_file(found, layer="detections")
+    assert before.picture.notna().all()
+    score = float(np.sort(before.score)[2])
+    assert cli("merge", found, "--min-score", str(score), "-o", "some.gpkg").code == 0
+    after = geopandas.read_file("some.gpkg", layer="detections")
+    assert 0 < len(after) <= len(before)
+    pictures = {shape.wkb: picture for shape, picture in zip(before.geometry, before.picture, strict=True)}
+    assert after.picture.tolist() == [pictures[shape.wkb] for shape in after.geometry]

@@ -11,7 +11,7 @@ from exact import exact_config, exact_model
 from geopdn.budget import Budget
 from geopdn.config import WindowKind
 from geopdn.engine import DetectOptions, detect, saliency_of
-from geopdn.engine.reading import batches_in_file_order
+from geopdn.engine.reading import in_file_order
 from geopdn.engine.rounds import in_core, is_cut
 from geopdn.errors import SceneReadError
 from geopdn.geometry.window import Size, Window
@@ -162,12 +162,12 @@ def test_saliency_alone_looks_at_no_window(tmp_path, model):
 def test_the_result_does_not_depend_on_the_order_of_reading(tmp_path, model, monkeypatch):
     path = write(tmp_path / "scene.tif", squares(1700, PLACES))
 
-    def backwards(source, stretch, planned, *, batch_px):
-        return reversed(list(batches_in_file_order(source, stretch, list(planned)[::-1], batch_px=batch_px)))
+    def backwards(planned, *, batch_px):
+        return in_file_order(list(planned)[::-1], batch_px=batch_px)[::-1]
 
     with Scene.open(path) as scene:
         one = detect(scene, model, DetectOptions(budget=Budget(full=True)))
-        monkeypatch.setattr("geopdn.engine.rounds.batches_in_file_order", backwards)
+        monkeypatch.setattr("geopdn.engine.rounds.in_file_order", backwards)
         other = detect(scene, model, DetectOptions(budget=Budget(full=True)))
     assert np.array_equal(one.detections.boxes, other.detections.boxes)
     assert np.array_equal(one.detections.window, other.detections.window)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
@@ -14,9 +15,10 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 
+from geopdn.output.fields import FIELDS
 from geopdn.output.frames import detection_batches, raw_batches, run_frame, window_batches
 from geopdn.output.geopackage import FIXED_TIME, write_geopackage
-from geopdn.output.styles import layer_styles
+from geopdn.output.styles import Shown, layer_styles
 from geopdn.output.write import write_result
 
 
@@ -65,7 +67,11 @@ def test_it_is_version_1_3_with_layers_extents_and_index(make_result, tmp_path) 
 def test_a_run_without_raw_detections_has_no_such_layer(make_result, tmp_path) -> None:
     path = write_result(make_result(3, with_raw=False), tmp_path / "run.gpkg")
     assert [name for name, _ in pyogrio.list_layers(path)] == ["detections", "windows", "run", "layer_styles"]
-    assert query(path, "SELECT f_table_name FROM layer_styles ORDER BY id") == [("detections",), ("windows",), ("run",)]
+    assert query(path, "SELECT f_table_name FROM layer_styles WHERE useAsDefault = 1 ORDER BY id") == [
+        ("detections",),
+        ("windows",),
+        ("run",),
+    ]
 
 
 def test_raw_boxes_that_are_not_finite_are_left_out(make_result, tmp_path) -> None:
@@ -126,9 +132,13 @@ def test_an_unknown_time_is_null_in_the_same_type(make_result, tmp_path) -> None
 def test_styles_are_registered_once_a_layer(make_result, tmp_path) -> None:
     result = make_result(3)
     path = write_result(result, tmp_path / "run.gpkg")
-    rows = query(path, "SELECT f_table_name, f_geometry_column, styleQML, useAsDefault FROM layer_styles ORDER BY id")
-    assert [(layer, qml) for layer, _, qml, _ in rows] == list(layer_styles(result).items())
-    assert {(column, default) for _, column, _, default in rows} == {("geom", 1)}
+    rows = query(path, "SELECT f_table_name, styleName, styleQML, useAsDefault FROM layer_styles ORDER BY id")
+    assert rows == [
+        (layer, style.name, style.qml(), int(style is styles[0]))
+        for layer, styles in layer_styles(Shown.of(result)).items()
+        for style in styles
+    ]
+    assert query(path, "SELECT DISTINCT f_geometry_column FROM layer_styles") == [("geom",)]
     contents = dict(query(path, "SELECT table_name, data_type FROM gpkg_contents"))
     assert contents == {
         "detections": "features",
@@ -168,3 +178,32 @@ def test_the_validator_of_gdal_finds_nothing(make_result, tmp_path, n) -> None:
     for name, crs in (("map", CRS.from_epsg(32631)), ("pixels", None)):
         path = write_result(make_result(n, crs=crs), tmp_path / f"{name}.gpkg")
         assert validator.check(str(path), abort_at_first_error=False, extra_checks=True, warning_as_error=True) == []
+
+
+def test_columns_are_named_with_units_and_described(make_result, tmp_path) -> None:
+    result = make_result(3)
+    path = write_result(result, tmp_path / "run.gpkg")
+    named = query(path, "SELECT table_name, column_name, title, description FROM gpkg_data_columns")
+    assert ("detections", "length_m", "Length (m)", "Longer side, true ground metres.") in named
+    for layer, column, title, _ in named:
+        assert FIELDS[layer][column].alias == title
+    for layer in FIELDS:
+        columns = {name for _, name, *_ in query(path, f"PRAGMA table_info({layer})")}
+        assert {column for table, column, *_ in named if table == layer} == columns & set(FIELDS[layer])
+        assert columns - set(FIELDS[layer]) <= {"fid", "geom"} | (set(result.facts) if layer == "run" else set())
+
+
+def test_pictures_go_to_the_first_detections_and_leave_everything_else(make_result, tmp_path) -> None:
+    result = make_result(5)
+    plain = write_result(result, tmp_path / "plain.gpkg")
+    pictures = (b"first", b"second")
+    path = write_result(replace(result, pictures=pictures), tmp_path / "pictures.gpkg")
+    assert query(path, "SELECT id, picture FROM detections ORDER BY id") == [
+        (1, b"first"), (2, b"second"), (3, None), (4, None), (5, None),
+    ]  # fmt: skip
+    assert query(path, "SELECT mime_type FROM gpkg_data_columns WHERE column_name = 'picture'") == [("image/jpeg",)]
+    pd.testing.assert_frame_equal(read(path, "detections").drop(columns="picture"), read(plain, "detections"))
+    assert query(path, "SELECT count(*) FROM rtree_detections_geom") == [(5,)]
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+    again = write_result(replace(result, pictures=pictures), tmp_path / "again.gpkg")
+    assert again.read_bytes() == path.read_bytes()

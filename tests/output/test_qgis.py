@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from functools import cache
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
+from headless_qgis import SYSTEM_PYTHON, environment, in_qgis, require_qgis
 
+from geopdn.output.fields import FIELDS
+from geopdn.output.frames import detection_batches
 from geopdn.output.write import write_result
 
 pytestmark = pytest.mark.qgis
 
-SYSTEM_PYTHON = "/usr/bin/python3"  # QGIS's bindings belong to the system's Python
+ODD = '<ves&sel "é">'
 
 LOOK = """
-import json, os, sys
-from qgis.core import QgsApplication, QgsRenderContext, QgsVectorLayer
-app = QgsApplication([], False)
-app.initQgis()
 seen = []
 for source in sys.argv[1:]:
     layer = QgsVectorLayer(source, "layer", "ogr")
     renderer, extent, context = layer.renderer(), layer.extent(), QgsRenderContext()
     renderer.startRender(context, layer.fields())
-    colours = []
+    colours, tips = [], []
+    scopes = QgsExpressionContext(QgsExpressionContextUtils.globalProjectLayerScopes(layer))
     for feature in layer.getFeatures():
         context.expressionContext().setFeature(feature)
+        scopes.setFeature(feature)
         symbol = renderer.symbolForFeature(feature, context)
         colours.append(symbol.symbolLayer(0).strokeColor().name() if symbol else None)
+        tips.append(QgsExpression.replaceExpressionText(layer.mapTipTemplate(), scopes))
     renderer.stopRender(context)
     seen.append({
         "valid": layer.isValid(),
@@ -38,47 +38,29 @@ for source in sys.argv[1:]:
         "crs": layer.crs().authid(),
         "extent": [extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()],
         "renderer": renderer.type(),
+        "by": renderer.classAttribute() if hasattr(renderer, "classAttribute") else "",
         "legend": [item.label() for item in renderer.legendSymbolItems()],
         "colours": colours,
+        "tips": tips,
+        "aliases": {field.name(): field.alias() for field in layer.fields()},
+        "hidden": [column.name for column in layer.attributeTableConfig().columns() if column.hidden],
         "label": layer.labeling().settings().fieldName if layer.labelsEnabled() and layer.labeling() else "",
+        "problems": problems,
     })
-print(json.dumps(seen), flush=True)
-os._exit(0)  # leaving by exitQgis() with layers alive crashes QGIS 3.22
 """
-
-
-def _run(script: str, *arguments: object, runtime: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    environment |= {"QT_QPA_PLATFORM": "offscreen", "XDG_RUNTIME_DIR": str(runtime or "/nonexistent")}
-    command = [SYSTEM_PYTHON, "-c", script, *map(str, arguments)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment)
-
-
-@cache
-def _has_qgis() -> bool:
-    return Path(SYSTEM_PYTHON).exists() and _run("import qgis.core").returncode == 0
 
 
 @pytest.fixture(name="look")
 def _look(tmp_path_factory):
     """What QGIS says of the layers of those sources."""
-    if not _has_qgis():
-        pytest.skip(f"{SYSTEM_PYTHON} cannot import qgis.core (Debian: python3-qgis and qgis-providers)")
-    runtime = tmp_path_factory.mktemp("runtime")
-    runtime.chmod(0o700)
-
-    def look(*sources: object) -> list[dict]:
-        done = _run(LOOK, *sources, runtime=runtime)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
-
-    return look
+    require_qgis()
+    return lambda *sources: in_qgis(LOOK, *sources, home=tmp_path_factory.mktemp("qgis"))
 
 
 def test_geopackages_open_in_place_and_in_style(make_result, tmp_path, look) -> None:
     boxes = [[100, 50, 200, 100, 0], [1948, 974, 200, 100, 0]]  # columns 0-2048, rows 0-1024: the whole scene
     one = write_result(make_result(boxes=boxes), tmp_path / "one.gpkg")
-    many = write_result(make_result(40, classes=("aircraft", '<ves&sel "é">')), tmp_path / "many.gpkg")
+    many = write_result(make_result(40, classes=("aircraft", ODD)), tmp_path / "many.gpkg")
     empty = write_result(make_result(0), tmp_path / "empty.gpkg")
     pixels = write_result(make_result(boxes=boxes, crs=None), tmp_path / "pixels.gpkg")
     sources = [f"{one}|layername={layer}" for layer in ("detections", "windows", "run", "raw")]
@@ -92,8 +74,10 @@ def test_geopackages_open_in_place_and_in_style(make_result, tmp_path, look) -> 
     assert windows["extent"] == [500_000, 4_999_744, 501_024, 5_000_000]
     assert upright["extent"] == [0, -1024, 2048, 0]
 
-    assert detections["renderer"] == none["renderer"] == upright["renderer"] == "graduatedSymbol"
-    assert set(detections["colours"]) <= {"#00e5ff", "#7cff00", "#ffdd00", "#ff2d78"}
+    assert [text for text in seen[-1]["problems"] if "transform between  and" not in text] == []  # of pixels to degrees
+    assert detections["renderer"] == none["renderer"] == upright["renderer"] == "categorizedSymbol"
+    assert detections["by"] == "label"
+    assert set(detections["colours"]) == {"#ff2d78"}
     assert '"score"' in detections["label"]
     assert windows["renderer"] == "categorizedSymbol"
     assert windows["colours"] == ["#ffffff", "#ffffff", "#ffd666", "#ff0000"]
@@ -104,8 +88,79 @@ def test_geopackages_open_in_place_and_in_style(make_result, tmp_path, look) -> 
     assert set(raw["colours"]) <= {"#8c8c8c", "#ff8c00"}
     assert raw["label"] == ""
     assert several["renderer"] == "categorizedSymbol"
-    assert several["legend"] == ["aircraft", '<ves&sel "é">']
+    assert several["legend"] == ["aircraft", ODD]
     assert sorted(set(several["colours"])) == ["#00e5ff", "#ff2d78"]
+
+
+def test_fields_have_names_with_units(make_result, tmp_path, look) -> None:
+    path = write_result(make_result(3), tmp_path / "a.gpkg")
+    for layer, seen in zip(FIELDS, look(*(f"{path}|layername={name}" for name in FIELDS)), strict=True):
+        known = {name: alias for name, alias in seen["aliases"].items() if name in FIELDS[layer]}
+        assert known == {name: field.alias for name, field in FIELDS[layer].items() if name in known}
+        assert len(known) >= len(FIELDS[layer]) - 2  # pictures, and facts that this run has not
+
+
+def test_the_map_tip_shows_picture_score_size_heading_and_window_and_escapes_names(make_result, tmp_path, look) -> None:
+    result = make_result(boxes=[[300, 200, 40, 20, 0], [900, 600, 40, 20, 0.5]], classes=(ODD,))
+    result = replace(result, pictures=(b"not quite a jpeg",), frame=replace(result.frame, name="a<b>.tif"))
+    path = write_result(result, tmp_path / "a.gpkg")
+    detections, windows, run, raw = look(*(f"{path}|layername={name}" for name in FIELDS))
+    first, second = detections["tips"]
+    assert 'src="data:image/jpeg;base64,bm90IHF1aXRlIGEganBlZw=="' in first
+    assert "<img" not in second
+    for tip, score in zip((first, second), result.detections.score, strict=True):
+        assert f'<b>&lt;ves&amp;sel "é"&gt;</b> {score:.2f}' in tip
+        assert "size 20.0 × 10.0 m" in tip
+        assert "° or " in tip
+        assert "scene a&lt;b&gt;.tif" in tip
+        assert "taken 2026-05-01 10:11 UTC" in tip
+        assert "[%" not in tip
+    places = [f"seen in window {number}, full resolution" for number in result.detections.window]
+    assert sorted(places) == ["seen in window 0, full resolution", "seen in window 1, full resolution"]
+    assert places[0] in first
+    assert places[1] in second
+    headings = next(detection_batches(result)).heading_deg.round().astype(int).tolist()
+    assert sorted(headings) == [90, 119]  # the second is turned by half a radian
+    for heading, tip in zip(headings, (first, second), strict=True):
+        assert f"heading {heading}° or {heading + 180}°" in tip
+    assert detections["hidden"] == ["picture"]
+    assert "(round 0, plan)<br/>read at full resolution<br/>expected 1.5 objects" in windows["tips"][0]
+    assert "not read corrupt tile &lt;3, 1&gt;" in windows["tips"][3]
+    assert "37.5 % of the pixels, 4 windows<br/>estimated recall 0.98" in run["tips"][0]
+    assert "seen in window" in raw["tips"][0]
+
+
+def test_without_heading_and_pictures_the_tip_has_no_such_line(make_result, tmp_path, look) -> None:
+    path = write_result(make_result(1, has_heading=False, datetime=""), tmp_path / "a.gpkg")
+    ((tip,),) = (layer["tips"] for layer in look(f"{path}|layername=detections"))
+    assert "heading" not in tip
+    assert "taken" not in tip
+    assert "<img" not in tip
+    assert "size" in tip
+
+
+VALIDATE = """
+import json, sys
+from osgeo_utils.samples import validate_gpkg
+print(json.dumps([
+    str(problem)
+    for path in sys.argv[1:]
+    for problem in validate_gpkg.check(path, abort_at_first_error=False, extra_checks=True, warning_as_error=True)
+]))
+"""
+
+
+def test_the_validator_of_gdal_finds_nothing_in_columns_names_and_pictures(make_result, tmp_path) -> None:
+    require_qgis()
+    paths = []
+    for name, count in (("some", 20), ("none", 0)):
+        result = replace(make_result(count), pictures=(b"a", b"b")[:count])
+        paths.append(str(write_result(result, tmp_path / f"{name}.gpkg")))
+    command = [SYSTEM_PYTHON, "-c", VALIDATE, *paths]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(tmp_path / "home"))
+    if "No module named 'osgeo_utils'" in done.stderr:
+        pytest.skip("gdal-utils is not installed (Debian: python3-gdal)")
+    assert json.loads(done.stdout.splitlines()[-1]) == [], done.stderr
 
 
 @pytest.mark.parametrize("ending", [".geojson", ".fgb"])
@@ -115,7 +170,9 @@ def test_sidecar_styles_are_taken(make_result, tmp_path, look, ending) -> None:
     assert layer["valid"]
     assert layer["count"] == 30
     assert layer["crs"] == ("EPSG:4326" if ending == ".geojson" else "EPSG:32631")
-    assert layer["renderer"] == "graduatedSymbol"
+    assert layer["renderer"] == "categorizedSymbol"
+    assert "size" in layer["tips"][0]
+    assert layer["aliases"]["length_m"] == "Length (m)"
     assert None not in layer["colours"]
     if ending == ".geojson":
         west, south, east, north = layer["extent"]

@@ -1,0 +1,1 @@
+"""Other programs on the same network: one script each, run as a process of its own."""

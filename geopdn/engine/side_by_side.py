@@ -1,0 +1,64 @@
+"""Windows through the network side by side: each on one core instead of each on all of them.
+
+An operation that is split over cores ends when its slowest part does. With something else running on the machine that
+is most of the time spent waiting: windows took five times as long. One core a window never waits for another, and the
+answer does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from geopdn.memory import MOST_WORKERS
+
+MOST = MOST_WORKERS  # at once: each needs memory for its maps; more cores are shared out among them
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def workers(n_items: int, device: torch.device, *, most: int | None = None) -> int:
+    """How many items are worked on at once: on a CPU as many as there are threads, up to `most`, else one."""
+    return max(1, min(most or MOST, torch.get_num_threads(), n_items)) if device.type == "cpu" else 1
+
+
+def side_by_side(work: Callable[[Item], Answer], items: Iterable[Item], *, n_workers: int) -> Iterator[Answer]:
+    """`map(work, items)` in inference mode, a few items at once.
+
+    Args:
+        work: called from several threads.
+        items: taken as they are needed, in this thread.
+        n_workers: threads that work; torch's are shared out among them. One: in this thread, with all of torch's.
+
+    Yields:
+        Answers in the order of the items.
+    """
+    if n_workers == 1:
+        yield from map(work, items)
+        return
+    n_threads = torch.get_num_threads()
+
+    def begin() -> None:
+        torch.set_num_threads(max(1, n_threads // n_workers))
+
+    def one(item: Item) -> Answer:
+        with torch.inference_mode():  # a mode of each thread
+            return work(item)
+
+    pool = ThreadPoolExecutor(n_workers, initializer=begin)
+    ahead: deque[Future[Answer]] = deque()
+    try:
+        for item in items:
+            ahead.append(pool.submit(one, item))
+            if len(ahead) > n_workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(n_threads)  # what threads that begin later take
