@@ -2,7 +2,7 @@
 
 The bound is for the peak resident memory of the whole process. Some of it is fixed: the interpreter with its libraries
 and the network (`base`), the network at work on one tile or window, what is held of the whole scene. Of the rest,
-caches and buffers get shares. What is computed does not depend on the bound: large or small, the same detections.
+caches and buffers get shares. What is looked at does not depend on the bound: large or small, the same detections.
 """
 
 from __future__ import annotations

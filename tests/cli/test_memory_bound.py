@@ -31,7 +31,7 @@ def geopdn(*arguments, address_space=None):
         "try:\n    run(sys.argv[1:])\n"
         "finally:\n"
         "    status = dict(line.split(':', 1) for line in open('/proc/self/status'))\n"
-        "    print(int(status['VmHWM'].split()[0]) * 1024 / 1e6, file=sys.stderr)\n"  # ru_maxrss holds the parent's, too
+        "    print(int(status['VmHWM'].split()[0]) * 1024 / 1e6, file=sys.stderr)\n"  # ru_maxrss holds the parent's
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
@@ -104,7 +104,11 @@ def test_a_dense_scene_within_a_bound_finds_the_same(tmp_path, dense, options):
         assert peak < (1250 if bound == "1250MB" else 2000)
         assert record["detections"] > 20
         found.append(geopandas.read_file(out, layer="detections"))
-    assert found[0].equals(found[1])
+    small, large = found
+    assert len(small) == len(large)
+    assert (small.window == large.window).all()
+    np.testing.assert_allclose(small.score, large.score, atol=1e-4)  # operations are split over other threads
+    assert small.geometry.centroid.distance(large.geometry.centroid).max() < 0.01  # metres
 
 
 @pytest.mark.parametrize("block", [None, 4096], ids=["strip", "tiles"])
