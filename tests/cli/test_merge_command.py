@@ -18,7 +18,7 @@ def found(cli, exact, scene, tmp_path):
     return tmp_path / "found.gpkg"
 
 
-@pytest.mark.parametrize("options", [(), ("--budget", "3w")])
+@pytest.mark.parametrize("options", [(), ("--recall", "0.8")])
 def test_without_options_the_file_is_the_same(cli, weights, scene, tmp_path, options) -> None:
     """Random weights: hundreds of boxes of every score, cut and doubled."""
     assert cli("detect", scene, "--model", weights, "-o", "a.gpkg", "--min-score", "0.009", *options).code == 0
