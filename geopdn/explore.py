@@ -36,7 +36,7 @@ def explore(
     n = int((SHARE * spent.ms - explored_ms) / window_cost(coverage.kinds[kind]))
     if n < 1:
         return [], spent
-    expects = (coverage.prior > 0).any(0)  # rates are positive wherever pixels are valid
+    expects = np.any(coverage.prior > 0, axis=0)  # rates are positive wherever pixels are valid
     units = [
         item
         for item in scan(coverage.kinds, kind, size=coverage.size)
