@@ -50,7 +50,7 @@ def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Rea
 
     from geopdn.budget import window_cost
     from geopdn.cli.search import load_model
-    from geopdn.coverage import scan_kind, scan_starts
+    from geopdn.coverage import scan_count, scan_kind
     from geopdn.scene.resample import resample
 
     try:
@@ -60,7 +60,7 @@ def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Rea
     kinds = header.model.kinds
     priorities = load_model(weights).net.patch_priorities().detach().double().numpy()
     kind = kinds[scan_kind(kinds, priorities, np.zeros(header.model.n_size_classes))]
-    windows = len(scan_starts(kind, size.height)) * len(scan_starts(kind, size.width))
+    windows = scan_count(kind, size)
     each = window_cost(kind) / 1000
     level = header.model.overview_level
     looking = header.model.overview_ms_per_mpx * size.area / (1 << 2 * level) / 1e9

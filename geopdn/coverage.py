@@ -80,6 +80,11 @@ def scan(kinds: Sequence[WindowKind], kind: int, *, size: Size) -> list[Planned]
     return [place_window(kinds[kind], kind, row=row, col=col, size=size, gain=0.0) for row in rows for col in cols]
 
 
+def scan_count(kind: WindowKind, size: Size) -> int:
+    """How many windows of a kind `scan` gives."""
+    return len(scan_starts(kind, size.height)) * len(scan_starts(kind, size.width))
+
+
 def scan_starts(kind: WindowKind, n: int) -> list[int]:
     """Where the cores of a kind that tile one axis of `n` pixels start."""
     starts, stop = [0], _span(0, kind, n)[1]

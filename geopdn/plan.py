@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from geopdn.budget import Budget, Spending, window_cost
 from geopdn.config import WindowKind
-from geopdn.coverage import Coverage, Planned, place_window, scan_starts
+from geopdn.coverage import Coverage, Planned, place_window, scan_count
 from geopdn.gains import Gains
 
 NEGLIGIBLE = 1e-9
@@ -108,5 +108,5 @@ def _price(kind: WindowKind, budget: Budget) -> float:
 def scan_is_cheaper(planned_ms: float, coverage: Coverage) -> bool:
     """Whether most of what a full scan of the unseen would cost would be spent anyway."""
     kind = coverage.kinds[coverage.scan_kind]
-    n = len(scan_starts(kind, coverage.size.height)) * len(scan_starts(kind, coverage.size.width))
-    return planned_ms > SCAN_INSTEAD * (1 - float(coverage.seen.mean())) * n * window_cost(kind)
+    whole = scan_count(kind, coverage.size) * window_cost(kind)
+    return planned_ms > SCAN_INSTEAD * (1 - float(coverage.seen.mean())) * whole

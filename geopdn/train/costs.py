@@ -25,9 +25,9 @@ def measure_costs(net: PatchDriveNet) -> ModelConfig:
     """The network's configuration with the milliseconds of each kind of window and of the overview filled in.
 
     Windows and overview tiles are timed in batches and side by side as the engine looks at them on a CPU: backbone,
-    head and decoding. The network is
-    convolutional, so all kinds cost the same a tensor pixel: the lowest figure of all repeats counts for all of them,
-    and what else the machine does meanwhile cannot make one kind look dearer than another.
+    head and decoding. The network is convolutional, so all kinds cost the same a tensor pixel: the lowest figure of all
+    repeats counts for all of them, and what else the machine does meanwhile cannot make one kind look dearer than
+    another.
     """
     config = net.config
     net = net.for_inference()
