@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ from geopdn.config import WindowKind
 from geopdn.geometry.window import Size, Window
 
 Rates = NDArray[np.float32]
+Ints = NDArray[np.int64]
 
+LATTICE = 2  # cells between candidate positions
 STRIP_CELLS = 1 << 19  # maps are worked on in strips of rows with about so many cells, to bound memory
 
 
@@ -52,6 +55,29 @@ def place_window(kind: WindowKind, index: int, *, row: int, col: int, size: Size
     step = 1 << kind.level
     window = Window(top // step, left // step, kind.tensor, kind.tensor, kind.level)
     return Planned(kind=index, core=core, window=window, gain=gain)
+
+
+@lru_cache(maxsize=64)
+def spans(kind: WindowKind, n: int, cell_px: int, *, tiles: bool) -> tuple[Ints, Ints, Ints]:
+    """Candidate cores of a kind along one axis of `n` pixels.
+
+    Args:
+        kind: of window.
+        n: pixels of the scene along the axis.
+        cell_px: side of a cell.
+        tiles: those of a full scan alone, instead of a lattice of cells.
+
+    Returns:
+        `[m]` first level-0 pixels, first cells whose centres they hold, and the cells after the last.
+    """
+    starts = (
+        scan_starts(kind, n)
+        if tiles
+        else (positions(-(-n // cell_px), max(1, kind.core // cell_px)) * cell_px).tolist()
+    )
+    stops = [_span(start, kind, n)[1] for start in starts]
+    first, last = ([_first_cell(edge, cell_px) for edge in edges] for edges in (starts, stops))
+    return np.array(starts, np.int64), np.array(first, np.int64), np.array(last, np.int64)
 
 
 def _span(start: int, kind: WindowKind, n: int) -> tuple[int, int]:
@@ -127,6 +153,7 @@ class Coverage:
         self.size = size
         self.scan_kind = scan_kind(kinds, priorities, self.totals())
         self._best = _best_of(priorities.astype(np.float32))
+        self._chance = np.maximum(priorities.astype(np.float32)[:, :, None] - self._best, 0)  # [n_kinds, K, sets]
         self._looked = np.zeros(rate.shape[1:], np.min_scalar_type(self._best.shape[1] - 1))
         self.seen = np.zeros(rate.shape[1:], np.bool_)
 
@@ -149,6 +176,24 @@ class Coverage:
         """`found` of some cells."""
         return self._best[:, self._looked[rows, cols]]
 
+    def hoped_in(self, rows: slice) -> NDArray[np.float64]:
+        """`[n, w]` objects in some rows that windows so far were expected to find, by the rates given."""
+        prior, looked = self.prior[:, rows], self._looked[rows]
+        hoped = np.zeros(looked.shape)
+        i, j = np.nonzero(looked)
+        hoped[i, j] = (prior[:, i, j] * self._best[:, looked[i, j]]).sum(0, dtype=np.float64)
+        return hoped
+
+    def unfound_in(self, kind: int, rows: slice, cols: slice) -> Rates:
+        """`[h, w]` expected finds of windows of a kind in some cells, that no window so far made."""
+        prior, looked, chance = self.prior[:, rows, cols], self._looked[rows, cols], self._chance[kind]
+        worth: Rates = chance[0, 0] * prior[0]
+        for k in range(1, len(prior)):
+            worth += chance[k, 0] * prior[k]
+        i, j = np.nonzero(looked)  # few of a large scene
+        worth[i, j] = (prior[:, i, j] * chance[:, looked[i, j]]).sum(0)
+        return worth if self._factor is None else worth * self._factor[rows, cols]
+
     def strips(self) -> Iterator[slice]:
         """Rows of cells, in strips of about `STRIP_CELLS`."""
         _, h, w = self.prior.shape
@@ -164,19 +209,14 @@ class Coverage:
 
     def cells(self, core: Window) -> tuple[slice, slice]:
         """Cells whose centre lies in a core."""
-        c = self.cell_px
-
-        def first(edge: int) -> int:
-            return max(0, (edge + c // 2 - 1) // c)
-
-        return slice(first(core.row), first(core.row_stop)), slice(first(core.col), first(core.col_stop))
+        rows, cols = (core.row, core.row_stop), (core.col, core.col_stop)
+        top, bottom, left, right = (_first_cell(edge, self.cell_px) for edge in (*rows, *cols))
+        return slice(top, bottom), slice(left, right)
 
     def gain(self, kind: int, core: Window) -> float:
         """Expected new finds of a window of that kind with that core."""
         rows, cols = self.cells(core)
-        priority = self.priorities[kind][:, None, None].astype(np.float32)  # as `cover` stores it
-        chance = np.maximum(priority - self.found_in(rows, cols), 0)
-        return float((self.rate_in(rows, cols) * chance).sum(dtype=np.float64))
+        return float(self.unfound_in(kind, rows, cols).sum(dtype=np.float64))
 
     def cover(self, kind: int, core: Window) -> None:
         """Record that a window was looked at (inhibition of return)."""
@@ -209,9 +249,7 @@ class Coverage:
         return self._left_in(*self.cells(core))
 
     def _left_in(self, rows: slice, cols: slice) -> float:
-        scan_finds = self.priorities[self.scan_kind][:, None, None].astype(np.float32)
-        unfound = np.maximum(scan_finds - self.found_in(rows, cols), 0)
-        return float((self.rate_in(rows, cols) * unfound).sum(dtype=np.float64))
+        return float(self.unfound_in(self.scan_kind, rows, cols).sum(dtype=np.float64))
 
     def totals(self) -> NDArray[np.float64]:
         """Expected objects by size class `[K]`."""
@@ -224,6 +262,17 @@ class Coverage:
         factor[self.seen] = 1.0
         self._factor = factor
         self.scan_kind = scan_kind(self.kinds, self.priorities, self.totals())
+
+
+def _first_cell(edge: int, cell_px: int) -> int:
+    """The first cell whose centre lies at a level-0 pixel or after it."""
+    return max(0, (edge + cell_px // 2 - 1) // cell_px)
+
+
+def positions(n_cells: int, side: int) -> Ints:
+    """Candidate first cells along one axis: every `LATTICE` cells, and the last that touches the far edge."""
+    last = max(0, n_cells - side)
+    return np.unique(np.append(np.arange(0, last + 1, LATTICE), last))
 
 
 def _best_of(priorities: Rates) -> Rates:

@@ -8,12 +8,12 @@ Both are posterior means of a Gamma-distributed factor on Poisson rates: they st
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, find_objects, gaussian_filter, label
 
 STRATA_A_DECADE = 2
 LOWEST_DECADE = -7
@@ -22,9 +22,11 @@ STRENGTH = 2.0  # objects that the prior of a stratum's factor is worth
 NEIGHBOURHOOD_STRENGTH = 4.0
 SIGMA_CELLS = 10.0
 REACH = int(4 * SIGMA_CELLS + 0.5)  # cells, where scipy cuts the neighbourhood's Gaussian
+BLOCK_CELLS = 8  # side of the blocks that are told apart by whether evidence reaches them
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Strata = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,20 +36,20 @@ class Evidence:
     Attributes:
         found: `[h, w]` objects found, at their cells.
         expected: `[h, w]` objects that the windows so far were expected to find.
-        rate: `[h, w]` prior rates.
+        strata: `[h, w]` of the prior rates, see `strata_of`.
         seen: `[h, w]` cells that were looked at.
     """
 
     found: Floats
     expected: Floats
-    rate: Floats
+    strata: Strata
     seen: Mask
 
 
-def strata_of(rate: Floats) -> NDArray[np.int64]:
+def strata_of(rate: Floats) -> Strata:
     """Stratum of each rate: half decades, everything under 1e-7 in the first."""
     logs = np.log10(np.maximum(rate, 10.0**LOWEST_DECADE))
-    return np.minimum(np.asarray(np.floor((logs - LOWEST_DECADE) * STRATA_A_DECADE), np.int64), N_STRATA - 1)
+    return np.minimum(np.asarray(np.floor((logs - LOWEST_DECADE) * STRATA_A_DECADE), np.uint8), N_STRATA - 1)
 
 
 def by_strength(had: Floats, hoped: Floats) -> Floats:
@@ -91,15 +93,39 @@ def log_evidence(part: Callable[[slice], Evidence], strips: Sequence[slice]) -> 
     had, hoped = np.zeros(N_STRATA), np.zeros(N_STRATA)
     for rows in strips:
         known = part(rows)
-        strata = strata_of(known.rate[known.seen])
+        strata = known.strata[known.seen]
         had += np.bincount(strata, known.found[known.seen], N_STRATA)
         hoped += np.bincount(strata, known.expected[known.seen], N_STRATA)
     factors = by_strength(had, hoped)
+    log_factors = np.log(factors)
     logs: list[NDArray[np.float32]] = []
     for rows in strips:
         around = slice(max(0, rows.start - REACH), min(strips[-1].stop, rows.stop + REACH))
         known = part(around)
-        factor = factors[strata_of(known.rate)]
-        log = np.log(factor) + gamma_poisson(known.found, known.expected * factor)
+        log = log_factors[known.strata]
+        for box, near in neighbourhoods(known.seen | (known.found > 0)):
+            ratio = gamma_poisson(known.found[box], known.expected[box] * factors[known.strata[box]])
+            log[box][near] += ratio[near]
         logs.append(log[rows.start - around.start : rows.stop - around.start].astype(np.float32))
     return logs[0] if len(logs) == 1 else np.concatenate(logs)
+
+
+def neighbourhoods(evidence: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
+    """Where evidence reaches: most of a large scene is far from any.
+
+    Args:
+        evidence: `[h, w]` cells with something found or looked at.
+
+    Yields:
+        Rectangles of cells, and in each the cells `[n, m]` for which all evidence within `REACH` lies in the same
+        rectangle. Together they are all cells within `REACH` of evidence, each once.
+    """
+    h, w = evidence.shape
+    padded = np.pad(evidence, ((0, -h % BLOCK_CELLS), (0, -w % BLOCK_CELLS)))
+    blocks = padded.reshape(len(padded) // BLOCK_CELLS, BLOCK_CELLS, -1, BLOCK_CELLS).any((1, 3))
+    reached = binary_dilation(blocks, np.ones((3, 3)), iterations=-(-REACH // BLOCK_CELLS))
+    labels, _ = label(reached, np.ones((3, 3)))
+    for index, (rows, cols) in enumerate(find_objects(labels), 1):
+        mine = (labels[rows, cols] == index).repeat(BLOCK_CELLS, 0).repeat(BLOCK_CELLS, 1)
+        box = tuple(slice(s.start * BLOCK_CELLS, min(s.stop * BLOCK_CELLS, n)) for s, n in ((rows, h), (cols, w)))
+        yield (box[0], box[1]), mine[: box[0].stop - box[0].start, : box[1].stop - box[1].start]

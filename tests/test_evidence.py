@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from geopdn.evidence import N_STRATA, REACH, Evidence, by_strength, gamma_poisson, log_evidence, strata_of
+from geopdn.evidence import (
+    N_STRATA,
+    REACH,
+    Evidence,
+    by_strength,
+    gamma_poisson,
+    log_evidence,
+    neighbourhoods,
+    strata_of,
+)
 
 
 def logs_of(found, expected, rate, seen, *, tall=None):
     """`log_evidence` of whole arrays, in strips of some rows."""
     tall = tall or len(rate)
     strips = [slice(row, min(row + tall, len(rate))) for row in range(0, len(rate), tall)]
-    return log_evidence(lambda rows: Evidence(found[rows], expected[rows], rate[rows], seen[rows]), strips)
+    return log_evidence(lambda rows: Evidence(found[rows], expected[rows], strata_of(rate[rows]), seen[rows]), strips)
 
 
 def test_evidence_raises_rates_where_more_was_found_than_expected():
@@ -57,3 +66,23 @@ def test_strips_say_what_the_whole_says():
 def test_no_evidence_changes_nothing():
     rate, nothing = np.full((20, 20), 0.01), np.zeros((20, 20))
     assert (logs_of(nothing, nothing, rate, nothing > 0) == 0).all()
+
+
+def test_only_what_evidence_reaches_is_worked_out_and_comes_out_the_same():
+    rng = np.random.default_rng(1)
+    rate = rng.gamma(0.05, 1.0, (300, 410))
+    seen = np.zeros(rate.shape, bool)
+    for row, col in ((5, 8), (130, 20), (140, 300), (262, 383)):  # two of them near each other's rectangle
+        seen[row : row + 9, col : col + 21] = True
+    found, expected = rng.poisson(rate) * seen * 1.0, rate * seen * 0.8
+    found[200, 200] = 1.0  # an object whose centre no window's core holds
+    near = np.zeros(rate.shape, int)
+    for box, mine in neighbourhoods(seen | (found > 0)):
+        near[box] += mine
+    assert near.max() == 1
+    assert 0.1 < near.mean() < 0.7
+    strata = strata_of(rate)
+    had, hoped = (np.bincount(strata[seen], values[seen], N_STRATA) for values in (found, expected))
+    factor = by_strength(had, hoped)[strata]
+    whole = np.log(factor) + gamma_poisson(found, expected * factor)
+    np.testing.assert_array_equal(logs_of(found, expected, rate, seen), whole.astype(np.float32))

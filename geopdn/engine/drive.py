@@ -18,7 +18,7 @@ from geopdn.engine.overview_pass import SceneMap
 from geopdn.engine.rounds import Seen, advise, fuse, inspect_windows
 from geopdn.engine.stage import Stage
 from geopdn.errors import SceneReadError
-from geopdn.evidence import Evidence, log_evidence
+from geopdn.evidence import Evidence, Strata, log_evidence, strata_of
 from geopdn.explore import explore
 from geopdn.merge import core_array, merge
 from geopdn.plan import plan_windows, recall_estimate, scan_is_cheaper
@@ -184,6 +184,7 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
     static = options.drive == "static"
     fusing = options.fusion and net is not None and scene_map.grid is not None
     keep = fusing or options.drive == "lstm"
+    strata: Strata | None = None
     explored_ms, rng = 0.0, np.random.default_rng([SEED, size.height, size.width])
     a_round = max(planned_ms / ROUNDS, LEAST_A_ROUND * window_cost(search.stage.kinds[0]))
     for round_ in range(MAX_ROUNDS):
@@ -213,7 +214,8 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
             break
         if fusing and net is not None and scene_map.grid is not None:
             fuse(scene_map.grid, seen, windows, net=net)
-        log_factor = _evidence(found, coverage)
+        strata = _strata(coverage) if strata is None else strata
+        log_factor = _evidence(found, coverage, strata)
         if options.drive == "lstm" and net is not None and scene_map.grid is not None:
             advice, state = advise(
                 seen,
@@ -236,17 +238,21 @@ def _remainder_ms(coverage: Coverage, budget: Budget, n_found: int) -> float:
     return plan_windows(coverage.copy(), budget=budget, spent=Spending(), n_found=n_found)[1].ms
 
 
-def _evidence(distinct: Detections, coverage: Coverage) -> NDArray[np.float32]:
+def _strata(coverage: Coverage) -> Strata:
+    """Strata `[h, w]` of the prior rates, in strips."""
+    parts = [strata_of(coverage.prior[:, rows].sum(0, dtype=np.float64)) for rows in coverage.strips()]
+    return np.concatenate(parts)
+
+
+def _evidence(distinct: Detections, coverage: Coverage, strata: Strata) -> NDArray[np.float32]:
     """What all windows so far found against what the prior expected there, as log factors on the unseen."""
     row, col = coverage.cell_of(distinct.boxes)
 
     def part(rows: slice) -> Evidence:
-        prior = coverage.prior[:, rows]
+        found = np.zeros(strata[rows].shape)
         mine = (row >= rows.start) & (row < rows.stop)
-        found = np.zeros(prior.shape[1:])
         np.add.at(found, (row[mine] - rows.start, col[mine]), 1.0)
-        expected = (prior * coverage.found_in(rows, slice(None))).sum(0, dtype=np.float64)
-        return Evidence(found, expected, prior.sum(0, dtype=np.float64), coverage.seen[rows])
+        return Evidence(found, coverage.hoped_in(rows), strata[rows], coverage.seen[rows])
 
     return log_evidence(part, list(coverage.strips()))
 

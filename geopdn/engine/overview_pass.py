@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,16 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geopdn.engine.side_by_side import side_by_side, workers
-from geopdn.geometry.window import Window
+from geopdn.geometry.window import Size, Window
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.saliency import Saliency
 from geopdn.model.streams import GlobalFeatures, pack_overview
 from geopdn.scene import PixelSource, Stretch
 from geopdn.scene.overview import Overview, open_overview
 
-TILE = 1024  # overview pixels, a multiple of the grid's stride
+TILE = 1536  # overview pixels, at most: a network in strips takes 0.2 GB for one
 GRID_DTYPE = torch.float16  # of the whole scene's grid: a quarter of a gigabyte less at 100,000 px than float32
 HALO = 96  # overview pixels seen around a tile, a multiple of the grid's stride
+BEYOND = 32  # the same where the scene ends: nothing is there, but that this is so is seen
 
 LIMITS = torch.finfo(GRID_DTYPE).min, torch.finfo(GRID_DTYPE).max
 
@@ -80,30 +82,25 @@ def look_at_overview(
         rate = np.zeros((net.config.n_size_classes, h, w), np.float32)
         valid = np.zeros((h, w), np.bool_)
         grid = torch.zeros(net.config.grid, gh, gw, dtype=GRID_DTYPE, device=device)
-        tiles = [
-            Window(row, col, min(TILE, -(-(height - row) // 16) * 16), min(TILE, -(-(width - col) // 16) * 16), level)
-            for row in range(0, height, TILE)
-            for col in range(0, width, TILE)
-        ]
+        tiles = tiles_of(reader.size, level=level)
         known, looker = False, _Looker(net, device, statistics=statistics)
-        views = ((tile, reader.read(tile.expand(HALO))) for tile in tiles)
+        views = ((tile, reader.read(tile.view)) for tile in tiles)
         seen = side_by_side(looker.look, views, n_workers=workers(len(tiles), device))
         for done, (tile, view, answer) in enumerate(seen):
             known = statistics and view.low is not None
             if answer is not None:
                 features, saliency = answer
-                ch, cw, i, j = tile.height // 4, tile.width // 4, tile.row // 4, tile.col // 4
+                rows, cols = tile.cells(4, valid.shape)
                 share = torch.from_numpy(view.valid)[None, None]
-                some = torch.nn.functional.max_pool2d(share, 4)[0, 0].numpy()[HALO // 4 :, HALO // 4 :][:ch, :cw] > 0
-                part = saliency.rate[0, :, HALO // 4 :, HALO // 4 :][:, :ch, :cw].cpu().numpy() * some
-                keep = (slice(i, min(i + ch, h)), slice(j, min(j + cw, w)))
-                n, m = keep[0].stop - i, keep[1].stop - j
-                rate[:, keep[0], keep[1]] = part[:, :n, :m]
-                valid[keep] = some[:n, :m]
-                gi, gj = i // 4, j // 4
-                block = features.grid[0, :, HALO // 16 :, HALO // 16 :][:, : ch // 4, : cw // 4]
-                target = grid[:, gi : gi + ch // 4, gj : gj + cw // 4]
-                target.copy_(block[:, : target.shape[1], : target.shape[2]].clamp(*LIMITS))
+                some = tile.core_of(torch.nn.functional.max_pool2d(share, 4)[0], 4)[
+                    0, : h - rows.start, : w - cols.start
+                ]
+                valid[rows, cols] = some.numpy() > 0
+                part = tile.core_of(saliency.rate[0], 4)[:, : h - rows.start, : w - cols.start]
+                rate[:, rows, cols] = part.cpu().numpy() * valid[rows, cols]
+                rows, cols = tile.cells(16, (gh, gw))
+                block = tile.core_of(features.grid[0], 16)[:, : gh - rows.start, : gw - cols.start]
+                grid[:, rows, cols] = block.clamp(*LIMITS).to(GRID_DTYPE)
             if progress:
                 progress(done + 1, len(tiles))
         unread = tuple((part.window, part.cause) for part in reader.unread)
@@ -118,6 +115,58 @@ def look_at_overview(
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A part of the overview and what is looked at for it.
+
+    Attributes:
+        core: what the answer is kept of; tiles' cores cover the overview, each pixel once, and may reach beyond it.
+        view: the core with what lies around it.
+    """
+
+    core: Window
+    view: Window
+
+    def cells(self, stride: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """Rows and columns of the core in a map `[h, w]` of the whole overview, of some stride."""
+        i, j = self.core.row // stride, self.core.col // stride
+        h, w = shape
+        return (
+            slice(i, min(h, i + self.core.height // stride)),
+            slice(j, min(w, j + self.core.width // stride)),
+        )
+
+    def core_of(self, values: Tensor, stride: int) -> Tensor:
+        """The core of a map `[C, h, w]` of the view, of some stride."""
+        i, j = (self.core.row - self.view.row) // stride, (self.core.col - self.view.col) // stride
+        return values[:, i : i + self.core.height // stride, j : j + self.core.width // stride]
+
+
+def tiles_of(size: Size, *, level: int) -> list[Tile]:
+    """Tiles of an overview, row by row: as few as `TILE` allows, of about the same size."""
+    rows, cols = (_parts(n) for n in (size.height, size.width))
+    return [
+        Tile(
+            Window(row.start, col.start, row.stop - row.start, col.stop - col.start, level),
+            Window(top.start, left.start, top.stop - top.start, left.stop - left.start, level),
+        )
+        for row, top in rows
+        for col, left in cols
+    ]
+
+
+def _parts(n: int) -> list[tuple[slice, slice]]:
+    """Cores and views of the tiles along one axis of `n` pixels."""
+    side = 16 * math.ceil(n / math.ceil(n / TILE) / 16)
+    parts = []
+    for start in range(0, n, side):
+        stop = min(start + side, 16 * math.ceil(n / 16))
+        first = start - (HALO if start else BEYOND)
+        last = stop + (HALO if stop < n else BEYOND)
+        parts.append((slice(start, stop), slice(first, first + 32 * math.ceil((last - first) / 32))))
+    return parts
+
+
 _Answer = tuple[GlobalFeatures, Saliency]
 
 
@@ -128,7 +177,7 @@ class _Looker:
         self._net, self._device, self._statistics = net, device, statistics
         self._known: tuple[bytes, _Answer] | None = None
 
-    def look(self, item: tuple[Window, Overview]) -> tuple[Window, Overview, _Answer | None]:
+    def look(self, item: tuple[Tile, Overview]) -> tuple[Tile, Overview, _Answer | None]:
         """A tile and its view -> both, with what the network says of it; None where nothing is valid."""
         tile, view = item
         if not view.valid.any():

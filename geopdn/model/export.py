@@ -76,7 +76,7 @@ def export_part(model: LoadedModel, name: str) -> OnnxPart:
     require_onnx()
     import onnx
 
-    part = part_of(model.net.for_inference(), name)
+    part = part_of(model.net.for_inference(strips=False), name)
     where = f"part {name} of {model.header.name}"
     try:
         proto = _traced(part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 N_FREQUENCIES = 8
 
@@ -41,6 +42,28 @@ class PlaceEncoding(nn.Module):
         return out
 
 
+class CrossAttention(nn.MultiheadAttention):
+    """Multi-head attention (Vaswani et al. 2017) of queries to tokens, without its weights.
+
+    The parameters are those of `nn.MultiheadAttention`, whose own `forward` loads torch's symbolic shapes, and with
+    them SymPy: half a second of every start.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__(dim, heads, batch_first=True)
+
+    def forward(self, queries: Tensor, tokens: Tensor, absent: Tensor) -> Tensor:  # type: ignore[override]
+        """Queries `[B, n, dim]`, tokens `[B, m, dim]`, `[B, m]` True where one is padding -> `[B, n, dim]`."""
+        b, n, dim = queries.shape
+        weight, bias = self.in_proj_weight, self.in_proj_bias
+        q = F.linear(queries, weight[:dim], bias[:dim])
+        k, v = F.linear(tokens, weight[dim:], bias[dim:]).chunk(2, -1)
+        q, k, v = (x.reshape(b, -1, self.num_heads, self.head_dim).transpose(1, 2) for x in (q, k, v))
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=~absent[:, None, None])  # [B, heads, n, dim/heads]
+        out: Tensor = self.out_proj(attended.transpose(1, 2).reshape(b, n, dim))
+        return out
+
+
 class Fusion(nn.Module):
     """Global cells are queries, patch tokens keys and values; the result stays on the global grid.
 
@@ -57,7 +80,7 @@ class Fusion(nn.Module):
         super().__init__()
         self.query = nn.Linear(grid, dim)
         self.place = PlaceEncoding(dim)
-        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.attention = CrossAttention(dim, heads)
         self.norm = nn.LayerNorm(dim)
         self.feed = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
         self.out = nn.Linear(dim, grid)
@@ -90,7 +113,7 @@ class Fusion(nn.Module):
         nothing = missing.all(1)
         absent = missing.clone()
         absent[:, 0] &= ~nothing  # a row of nothing but padding must stay defined
-        attended, _ = self.attention(q, k, k, key_padding_mask=absent, need_weights=False)
+        attended = self.attention(q, k, absent)
         change = self.out(self.feed(self.norm(q + attended)))  # [B, hw, G]
         change = change.masked_fill(nothing[:, None, None], 0.0)
         fused: Tensor = grid + change.transpose(1, 2).reshape(b, g, h, w)
@@ -109,7 +132,7 @@ class TemporalFusion(nn.Module):
         self.query = nn.Linear(grid, dim)
         self.key = nn.Linear(grid, dim)
         self.gap = nn.Linear(2 * N_FREQUENCIES, dim)
-        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.attention = CrossAttention(dim, heads)
         self.out = nn.Linear(dim, grid)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -134,7 +157,7 @@ class TemporalFusion(nn.Module):
         k = k + self.gap(fourier(torch.log1p(gaps.abs())[..., None], longest=16.0))[:, None]
         k = k.reshape(b * h * w, t, -1)
         mask = absent[:, None].expand(-1, h * w, -1).reshape(b * h * w, t)
-        attended, _ = self.attention(q, k, k, key_padding_mask=mask, need_weights=False)
+        attended = self.attention(q, k, mask)
         change = self.out(attended).reshape(b, h * w, g).transpose(1, 2).reshape(b, g, h, w)
         fused: Tensor = grid + change.masked_fill(nothing[:, None, None, None], 0.0)
         return fused

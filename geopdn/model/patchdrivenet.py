@@ -27,6 +27,7 @@ from geopdn.model.streams import (
     overview_channels,
     overview_of,
 )
+from geopdn.model.strips import in_strips
 
 DENSE_SIDE = 512
 
@@ -113,13 +114,19 @@ class PatchDriveNet(nn.Module):
         """Window tensor pixels per position of the head."""
         return self.config.head_stride
 
-    def for_inference(self, device: torch.device | str = "cpu") -> PatchDriveNet:
-        """The network to run, not to train: on a device, batch norms folded into convolutions, channels last."""
+    def for_inference(self, device: torch.device | str = "cpu", *, strips: bool = True) -> PatchDriveNet:
+        """The network to run, not to train: on a device, batch norms folded into convolutions, channels last.
+
+        Args:
+            device: where it runs.
+            strips: on a CPU, work on large maps in strips of rows, which no other program can be told (see `export`).
+        """
         images = {
             "global_stream.backbone": overview_channels(len(self.config.bands)),
             "highres_stream.backbone": len(self.config.bands),
         }
-        return folded(self.to(torch.device(device)).eval(), images=images).to(memory_format=torch.channels_last)
+        ready = folded(self.to(torch.device(device)).eval(), images=images).to(memory_format=torch.channels_last)
+        return in_strips(ready) if strips and torch.device(device).type == "cpu" else ready
 
     def look(self, overview: Tensor) -> tuple[GlobalFeatures, Saliency]:
         """Stages 1 and 2: overview `[B, 3C + 2, H, W]` -> global features and expected counts."""
