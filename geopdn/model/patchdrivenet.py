@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from geopdn.config import ModelConfig, RadiometryConfig, WindowKind
 from geopdn.model.backbones import make_backbone
 from geopdn.model.controller import DriveAdvice, PatchDriveController, modulation, patch_statistics
-from geopdn.model.folded import folded
+from geopdn.model.folded import FOLDABLE, folded
 from geopdn.model.fusion import Fusion, TemporalFusion, sample_grid
 from geopdn.model.head import Decoded, DetectionHead, HeadMaps, decode
 from geopdn.model.saliency import PatchPriorities, Saliency, SaliencyHead
@@ -121,10 +121,11 @@ class PatchDriveNet(nn.Module):
             device: where it runs.
             strips: on a CPU, work on large maps in strips of rows, which no other program can be told (see `export`).
         """
-        images = {
-            "global_stream.backbone": overview_channels(len(self.config.bands)),
-            "highres_stream.backbone": len(self.config.bands),
+        streams = {
+            "global_stream.backbone": (self.config.global_backbone, overview_channels(len(self.config.bands))),
+            "highres_stream.backbone": (self.config.highres_backbone, len(self.config.bands)),
         }
+        images = {part: n_in for part, (name, n_in) in streams.items() if name not in FOLDABLE}
         ready = folded(self.to(torch.device(device)).eval(), images=images).to(memory_format=torch.channels_last)
         return in_strips(ready) if strips and torch.device(device).type == "cpu" else ready
 

@@ -7,7 +7,7 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from geopdn.model.folded import folded
+from geopdn.model.folded import FOLDABLE, folded
 from geopdn.model.padding import SameConv, without_copies
 from geopdn.model.patchdrivenet import PatchDriveNet, rgb_config
 
@@ -21,10 +21,10 @@ def trained(net: nn.Module) -> nn.Module:
     return net.eval()
 
 
-@pytest.mark.parametrize("backbone", ["dense-nano", "timm:tf_efficientnet_lite0"])
+@pytest.mark.parametrize("backbone", FOLDABLE)
 def test_a_folded_network_says_the_same(backbone):
     torch.manual_seed(0)
-    net = trained(PatchDriveNet(highres_backbone=backbone, config=rgb_config()))
+    net = trained(PatchDriveNet(backbone, backbone, config=rgb_config()))
     ready = net.for_inference()
     windows, overview = torch.rand(2, 3, 128, 128), torch.rand(1, 11, 64, 64)
     with torch.inference_mode():
