@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -208,17 +209,35 @@ def fuse(grid: Tensor, seen: Sequence[Seen], planned: Sequence[Planned], *, net:
     spots = net.token_places(row, col, extent)  # [n, 16, 3]
     top, left = row / net.grid_px, col / net.grid_px
     bottom, right = top + extent / net.grid_px, left + extent / net.grid_px
-    for i in range(0, grid.shape[1], FUSION_BLOCK):
-        for j in range(0, grid.shape[2], FUSION_BLOCK):
-            touches = (bottom > i) & (top < i + FUSION_BLOCK) & (right > j) & (left < j + FUSION_BLOCK)
-            which = torch.nonzero(touches)[:FUSION_LIMIT, 0]
-            if not len(which):
-                continue
-            block = grid[:, i : i + FUSION_BLOCK, j : j + FUSION_BLOCK]
-            shift = torch.tensor([float(j), float(i), 0.0], device=grid.device)
-            local = (spots[which] - shift).flatten(0, 1)[None]
-            change = net.fusion(block[None].float(), tokens[which].flatten(0, 1)[None], local)[0]
-            block.copy_(change)
+
+    def changed(corner: tuple[int, int]) -> tuple[tuple[int, int], Tensor] | None:
+        i, j = corner
+        touches = (bottom > i) & (top < i + FUSION_BLOCK) & (right > j) & (left < j + FUSION_BLOCK)
+        which = torch.nonzero(touches)[:FUSION_LIMIT, 0]
+        if not len(which):
+            return None
+        shift = torch.tensor([float(j), float(i), 0.0], device=grid.device)
+        local = (spots[which] - shift).flatten(0, 1)[None]
+        block = grid[:, i : i + FUSION_BLOCK, j : j + FUSION_BLOCK]
+        return corner, net.fusion(block[None].float(), tokens[which].flatten(0, 1)[None], local)[0]
+
+    corners = [
+        (i, j)
+        for i in range(_first_block(top), min(_last(bottom), grid.shape[1]), FUSION_BLOCK)
+        for j in range(_first_block(left), min(_last(right), grid.shape[2]), FUSION_BLOCK)
+    ]
+    for fused in side_by_side(changed, corners, n_workers=workers(len(corners), grid.device)):
+        if fused is not None:
+            (i, j), block = fused
+            grid[:, i : i + FUSION_BLOCK, j : j + FUSION_BLOCK] = block
+
+
+def _first_block(starts: Tensor) -> int:
+    return max(0, int(starts.min()) // FUSION_BLOCK * FUSION_BLOCK)
+
+
+def _last(stops: Tensor) -> int:
+    return math.ceil(float(stops.max()))
 
 
 def advise(
