@@ -51,6 +51,7 @@ def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Rea
     from geopdn.budget import window_cost
     from geopdn.cli.search import load_model
     from geopdn.coverage import scan_count, scan_kind
+    from geopdn.engine.overview_pass import tiles_of
     from geopdn.scene.resample import resample
 
     try:
@@ -63,7 +64,8 @@ def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Rea
     windows = scan_count(kind, size)
     each = window_cost(kind) / 1000
     level = header.model.overview_level
-    looking = header.model.overview_ms_per_mpx * size.area / (1 << 2 * level) / 1e9
+    views = sum(tile.view.area for tile in tiles_of(size.at_level(level), level=level))
+    looking = header.model.overview_ms_per_mpx * views / 1e9
     share = header.scores.get("default", {}).get("share")
     typical = None if share is None else math.ceil(share * windows)
     return Cost(
