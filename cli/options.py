@@ -21,6 +21,13 @@ AnyScale = Annotated[
     bool, typer.Option("--any-scale", help="Also accept pixels over three times larger or smaller than the model's.")
 ]
 AllowVrt = Annotated[bool, typer.Option("--allow-vrt", help="Accept a VRT whose sources lie in its own folder.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Peak memory of the whole process, such as 2GB or 1500MB. Default: half of the machine's, or container's.",
+    ),
+]
 NoOverviews = Annotated[
     bool, typer.Option("--no-overviews", help="Do not believe the scene's overviews; read full resolution instead.")
 ]

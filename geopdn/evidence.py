@@ -100,6 +100,8 @@ def log_evidence(part: Callable[[slice], Evidence], strips: Sequence[slice]) -> 
         around = slice(max(0, rows.start - REACH), min(strips[-1].stop, rows.stop + REACH))
         known = part(around)
         factor = factors[strata_of(known.rate)]
-        log = np.log(factor) + gamma_poisson(known.found, known.expected * factor)
+        log = np.log(factor)
+        if known.found.any() or known.expected.any():
+            log += gamma_poisson(known.found, known.expected * factor)
         logs.append(log[rows.start - around.start : rows.stop - around.start].astype(np.float32))
     return logs[0] if len(logs) == 1 else np.concatenate(logs)

@@ -97,6 +97,10 @@ class _KindMap:
         coverage = self._coverage
         priority = coverage.priorities[self.kind][:, None, None].astype(np.float32)  # as the coverage stores it
         mass = (coverage.rate_in(*part) * np.maximum(priority - coverage.found_in(*part), 0)).sum(0, dtype=np.float64)
+        if not mass.any():
+            self._worth[i, j] = 0.0
+            self._best[i] = self._worth[i].max(1)
+            return
         sums = rectangle_sums(mass, (tops - tops[0], bottoms - tops[0]), (lefts - lefts[0], rights - lefts[0]))
         self._worth[i, j] = np.where(self._open[i, j], sums / self._price, 0.0)
         self._best[i] = self._worth[i].max(1)

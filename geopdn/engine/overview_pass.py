@@ -10,16 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geopdn.engine.freed import give_back
 from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.geometry.window import Window
+from geopdn.memory import LEAST_PART, MemoryPlan
 from geopdn.model.patchdrivenet import PatchDriveNet
-from geopdn.model.saliency import Saliency
-from geopdn.model.streams import GlobalFeatures, pack_overview
+from geopdn.model.streams import overview_channels, pack_overview
 from geopdn.scene import PixelSource, Stretch
-from geopdn.scene.overview import Overview, open_overview
+from geopdn.scene.overview import Overview, OverviewReader, open_overview
 
 TILE = 1024  # overview pixels, a multiple of the grid's stride
 GRID_DTYPE = torch.float16  # of the whole scene's grid: a quarter of a gigabyte less at 100,000 px than float32
+PACKED_ROWS = 128
 HALO = 96  # overview pixels seen around a tile, a multiple of the grid's stride
 
 LIMITS = torch.finfo(GRID_DTYPE).min, torch.finfo(GRID_DTYPE).max
@@ -58,6 +60,7 @@ def look_at_overview(
     device: torch.device,
     progress: Progress | None = None,
     statistics: bool = True,
+    memory: MemoryPlan | None = None,
 ) -> SceneMap:
     """Run the global stream over the scene's overview.
 
@@ -68,12 +71,13 @@ def look_at_overview(
         device: where it runs.
         progress: called with (done, total) tiles.
         statistics: use minima and maxima where they are known; False shows the network the mean alone.
+        memory: how large buffers may be, None for their usual sizes.
 
     Returns:
         The map of expected counts and the global grid of the whole scene.
     """
     level = net.config.overview_level
-    with open_overview(source, level=level, stretch=stretch) as reader:
+    with _opened(source, level=level, stretch=stretch, memory=memory) as reader:
         height, width = reader.size.height, reader.size.width
         h, w = -(-height // 4), -(-width // 4)
         gh, gw = -(-height // 16), -(-width // 16)
@@ -85,62 +89,85 @@ def look_at_overview(
             for row in range(0, height, TILE)
             for col in range(0, width, TILE)
         ]
-        known, looker = False, _Looker(net, device, statistics=statistics)
-        views = ((tile, reader.read(tile.expand(HALO))) for tile in tiles)
-        seen = side_by_side(looker.look, views, n_workers=workers(len(tiles), device))
-        for done, (tile, view, answer) in enumerate(seen):
-            known = statistics and view.low is not None
-            if answer is not None:
-                features, saliency = answer
-                ch, cw, i, j = tile.height // 4, tile.width // 4, tile.row // 4, tile.col // 4
-                share = torch.from_numpy(view.valid)[None, None]
-                some = torch.nn.functional.max_pool2d(share, 4)[0, 0].numpy()[HALO // 4 :, HALO // 4 :][:ch, :cw] > 0
-                part = saliency.rate[0, :, HALO // 4 :, HALO // 4 :][:, :ch, :cw].cpu().numpy() * some
-                keep = (slice(i, min(i + ch, h)), slice(j, min(j + cw, w)))
-                n, m = keep[0].stop - i, keep[1].stop - j
-                rate[:, keep[0], keep[1]] = part[:, :n, :m]
-                valid[keep] = some[:n, :m]
-                gi, gj = i // 4, j // 4
-                block = features.grid[0, :, HALO // 16 :, HALO // 16 :][:, : ch // 4, : cw // 4]
-                target = grid[:, gi : gi + ch // 4, gj : gj + cw // 4]
-                target.copy_(block[:, : target.shape[1], : target.shape[2]].clamp(*LIMITS))
+        looker = _Looker(reader, net, device, statistics=statistics)
+        n_workers = workers(len(tiles), device, most=None if memory is None else memory.workers)
+        for done, (tile, seen) in enumerate(side_by_side(looker.look, tiles, n_workers=n_workers)):
+            if seen is not None:
+                i, j = tile.row // 4, tile.col // 4
+                cells = np.s_[i : i + tile.height // 4, j : j + tile.width // 4]
+                n, m = valid[cells].shape
+                rate[:, *cells], valid[cells] = seen.rate[:, :n, :m], seen.valid[:n, :m]
+                block = grid[:, i // 4 : (i + tile.height // 4) // 4, j // 4 : (j + tile.width // 4) // 4]
+                block.copy_(seen.grid[:, : block.shape[1], : block.shape[2]])
             if progress:
                 progress(done + 1, len(tiles))
+        give_back()
         unread = tuple((part.window, part.cause) for part in reader.unread)
         return SceneMap(
             rate=rate,
             grid=grid,
             valid=valid,
-            statistics=known,
+            statistics=looker.statistics,
             source=reader.kind,
             cell_px=net.cell_px,
             unread=unread,
         )
 
 
-_Answer = tuple[GlobalFeatures, Saliency]
+def _opened(source: PixelSource, *, level: int, stretch: Stretch, memory: MemoryPlan | None) -> OverviewReader:
+    if memory is None:
+        return open_overview(source, level=level, stretch=stretch)
+    return open_overview(
+        source, level=level, stretch=stretch, memory_bytes=memory.kept, part_bytes=max(memory.part, LEAST_PART)
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tile:
+    """What the global stream says of one tile, its halo cut off: `SceneMap`'s rate, valid and grid."""
+
+    rate: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    grid: Tensor
 
 
 class _Looker:
     """The global stream on tiles; one after another that show the same single value are looked at once."""
 
-    def __init__(self, net: PatchDriveNet, device: torch.device, *, statistics: bool) -> None:
-        self._net, self._device, self._statistics = net, device, statistics
-        self._known: tuple[bytes, _Answer] | None = None
+    def __init__(self, reader: OverviewReader, net: PatchDriveNet, device: torch.device, *, statistics: bool) -> None:
+        self._reader, self._net, self._device = reader, net, device
+        self.statistics = statistics and reader.has_ranges
+        self._known: tuple[bytes, _Tile] | None = None
 
-    def look(self, item: tuple[Window, Overview]) -> tuple[Window, Overview, _Answer | None]:
-        """A tile and its view -> both, with what the network says of it; None where nothing is valid."""
-        tile, view = item
+    def look(self, tile: Window) -> tuple[Window, _Tile | None]:
+        """A tile, and what the network says of it; None where nothing is valid. Called from several threads."""
+        view = self._reader.read(tile.expand(HALO))
         if not view.valid.any():
-            return tile, view, None
+            return tile, None
         value, known = _single_value(view), self._known
         if value is not None and known is not None and known[0] == value:
-            return tile, view, known[1]
-        statistics = self._statistics and view.low is not None
-        answer = self._net.look(_tensor(view, self._device, statistics=statistics))
+            return tile, known[1]
+        packed, valid = _tensor(view, self._device, statistics=self.statistics), _cells(view.valid)
+        del view  # tens of megabytes that the network does not need
+        give_back()
+        features, saliency = self._net.look(packed)
+        cells, patches = (
+            np.s_[HALO // n : HALO // n + tile.height // n, HALO // n : HALO // n + tile.width // n] for n in (4, 16)
+        )
+        seen = _Tile(
+            rate=saliency.rate[0][:, *cells].cpu().numpy() * valid[cells],
+            valid=valid[cells],
+            grid=features.grid[0][:, *patches].clamp(*LIMITS).to(GRID_DTYPE),
+        )
         if value is not None:
-            self._known = value, answer
-        return tile, view, answer
+            self._known = value, seen
+        return tile, seen
+
+
+def _cells(valid: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where any of the 4 x 4 overview pixels of a cell is valid."""
+    height, width = valid.shape
+    return np.asarray(np.any(valid.reshape(height // 4, 4, width // 4, 4) > 0, axis=(1, 3)))
 
 
 def _single_value(view: Overview) -> bytes | None:
@@ -153,8 +180,15 @@ def _single_value(view: Overview) -> bytes | None:
 
 
 def _tensor(view: Overview, device: torch.device, *, statistics: bool) -> Tensor:
-    mean = torch.from_numpy(view.mean)[None]
-    low = torch.from_numpy(view.low)[None] if statistics and view.low is not None else None
-    high = torch.from_numpy(view.high)[None] if statistics and view.high is not None else None
-    packed = pack_overview(mean, low, high, torch.from_numpy(view.valid)[None, None])
-    return packed.to(device, memory_format=torch.channels_last)
+    """The network's input `[1, 3C + 2, H, W]`, packed in strips of rows: packing takes four times what it gives."""
+    _, height, width = view.mean.shape
+    packed = torch.empty(1, overview_channels(len(view.mean)), height, width, memory_format=torch.channels_last)
+    for top in range(0, height, PACKED_ROWS):
+        rows = slice(top, top + PACKED_ROWS)
+        mean, low, high = (
+            None if plane is None else torch.from_numpy(plane[:, rows])[None]
+            for plane in (view.mean, view.low if statistics else None, view.high if statistics else None)
+        )
+        assert mean is not None
+        packed[:, :, rows] = pack_overview(mean, low, high, torch.from_numpy(view.valid[rows])[None, None])
+    return packed.to(device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import rasterio
@@ -12,7 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from geopdn.errors import SceneError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no sidecar is believed, no folder listed on a server
@@ -25,6 +26,17 @@ GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_HTTP_LOW_SPEED_TIME": 20,
     "GDAL_HTTP_LOW_SPEED_LIMIT": 1000,
 }
+
+
+@contextmanager
+def block_cache(n_bytes: int) -> Iterator[None]:
+    """While the block runs, GDAL keeps at most so many bytes of decoded blocks, of all files and threads together."""
+    before = GDAL_OPTIONS["GDAL_CACHEMAX"]
+    GDAL_OPTIONS["GDAL_CACHEMAX"] = n_bytes
+    try:
+        yield
+    finally:
+        GDAL_OPTIONS["GDAL_CACHEMAX"] = before
 
 
 def environment() -> rasterio.Env:

@@ -1,0 +1,192 @@
+"""The bound on a run's memory, and what is made of it: arithmetic on sizes, nothing is measured or read here.
+
+The bound is for the peak resident memory of the whole process. Some of it is fixed: the interpreter with its libraries
+and the network (`base`), the network at work on one tile or window, what is held of the whole scene. Of the rest,
+caches and buffers get shares. What is looked at does not depend on the bound: large or small, the same detections.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from geopdn.errors import ConfigError, ResourceLimitError
+from geopdn.geometry.window import Size
+
+MB = 1_000_000
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
+UNITS["TI"] = 1 << 40
+
+BASE = 800 * MB  # the interpreter, its libraries and a network, measured with PyTorch 2.15 on Linux: 0.7 to 0.8 GB
+TILE_WORK, TILE_WORK_A_BAND = 200 * MB, 45 * MB  # the global stream on a tile of the overview, read and packed
+WINDOW_WORK, WINDOW_WORK_A_BAND = 150 * MB, 10 * MB  # the high-resolution stream on a batch, others read ahead
+LEAST_CACHE, MOST_CACHE = 16 * MB, 256 * MB  # decoded blocks that GDAL keeps
+LEAST_PART, MOST_PART = 2 << 20, 16 << 20  # scene pixels that are summarised in one go, in bytes
+PART_COPIES = 15  # three parts in work, each with what summing up takes: five times the part
+LEAST_KEPT, MOST_KEPT = 0, 256 << 20  # an overview computed from all pixels; what is larger lies on disk
+MOST_WORKERS = 4  # tiles or windows that the network looks at side by side
+READERS = 2  # threads that decode blocks
+BLOCK_COPIES = 2 * READERS  # a block as it is decoded, and again in the cache, for each thread
+BLOCK_SHARE = 0.25  # of the bound that the decoding of blocks may take
+WINDOW_RECORD = 4_000  # what is kept of one window: where it was, and its boxes (tens of 80 bytes)
+CELL_BYTES = 17  # of a cell: factors and their successors (12), what was looked at (4), valid (1)
+KIND_BYTES = 2.3  # of a cell and a kind of window: worth of the candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How a file stores pixels.
+
+    Attributes:
+        name: how messages call it.
+        block: what is decoded at a time.
+        block_bytes: of one decoded block, with all bands that are stored together.
+        n_bands: that are read.
+    """
+
+    name: str
+    block: Size
+    block_bytes: int
+    n_bands: int
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What a search holds of a whole scene.
+
+    Attributes:
+        size: the scene, at the pixel size of what looks at it.
+        cell_px: side of a cell of expected counts.
+        n_sizes: size classes of the counts.
+        grid: channels of the global grid, whose cells are 4 x 4 of those; 0 without.
+        n_kinds: kinds of windows.
+        n_windows: windows that are looked at, at most.
+    """
+
+    size: Size
+    cell_px: int
+    n_sizes: int
+    grid: int
+    n_kinds: int
+    n_windows: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all of them."""
+        n_cells = -(-self.size.height // self.cell_px) * -(-self.size.width // self.cell_px)
+        a_cell = 4 * self.n_sizes + 2 * self.grid / 16 + CELL_BYTES + KIND_BYTES * self.n_kinds
+        return int(n_cells * a_cell) + self.n_windows * WINDOW_RECORD
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Shares of a bound, in bytes.
+
+    Attributes:
+        bound: peak resident memory of the process.
+        base: interpreter, libraries and network.
+        maps: held of the whole scene.
+        workers: tiles or windows that the network looks at side by side.
+        work: those, and the planner.
+        decoding: blocks that are being decoded.
+        cache: decoded blocks that GDAL keeps.
+        part: scene pixels summarised in one go, where the overview is computed from all pixels.
+        kept: an overview computed so that is held in memory; a larger one lies on disk.
+    """
+
+    bound: int
+    base: int
+    maps: int
+    workers: int
+    work: int
+    decoding: int
+    cache: int
+    part: int
+    kept: int
+
+    @property
+    def peak(self) -> int:
+        """Expected peak."""
+        return self.base + self.maps + self.work + self.decoding + self.cache + self.kept + self.part * PART_COPIES
+
+
+def parse_size(text: str, *, option: str = "--memory") -> int:
+    """Bytes of `2GB`, `1500MB`, `1.5GiB`.
+
+    Raises:
+        ConfigError: not such a size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([KMGT]I?)?B?\s*", text.upper())
+    n_bytes = int(float(match[1]) * UNITS[match[2] or ""]) if match else 0
+    if match is None or n_bytes < MB:
+        raise ConfigError(f"{option} {text!r}: expected a size of at least 1MB, such as 2GB, 1500MB or 1.5GiB")
+    return n_bytes
+
+
+def plan_memory(
+    bound: int, storage: Storage, maps: Maps, *, base: int = BASE, computed: bool = True, workers: int = MOST_WORKERS
+) -> MemoryPlan:
+    """Divide a bound.
+
+    Args:
+        bound: bytes that the process may take at its peak.
+        storage: the file.
+        maps: what is held of the scene.
+        base: bytes that the process takes before it looks at anything.
+        computed: the scene has no overview: it is summarised from all pixels.
+        workers: cores for the network: so many tiles side by side, or as many as the bound allows.
+
+    Raises:
+        ResourceLimitError: it cannot be done within the bound; says what would.
+    """
+    check_block(storage, bound)
+    decoding = storage.block_bytes * BLOCK_COPIES
+    n = storage.n_bands
+    each = max(TILE_WORK + n * TILE_WORK_A_BAND, WINDOW_WORK + n * WINDOW_WORK_A_BAND)
+    part = LEAST_PART if computed else 0
+    least = MemoryPlan(bound, base, maps.n_bytes, 1, each, decoding, LEAST_CACHE, part, LEAST_KEPT)
+    spare = bound - least.peak
+    if spare < 0:
+        needed = -(-least.peak // (10 * MB)) * 10
+        raise ResourceLimitError(
+            f"{storage.name}: --memory {bound / MB:,.0f}MB is too little for {maps.size.width:,} x "
+            f"{maps.size.height:,} px: the program and the network take {base / MB:,.0f} MB, the scene's maps "
+            f"{maps.n_bytes / MB:,.0f}, one tile at work {each / MB:,.0f}, reading "
+            f"{(least.peak - base - maps.n_bytes - each) / MB:,.0f}; the least that works is --memory {needed}MB"
+        )
+    more = max(0, min(min(workers, MOST_WORKERS) - 1, spare // each))
+    spare -= more * each
+    work, workers = each * (1 + more), 1 + more
+    cache = int(min(MOST_CACHE, LEAST_CACHE + spare / 2))
+    rest = spare - (cache - LEAST_CACHE)
+    if not computed:
+        return MemoryPlan(bound, base, maps.n_bytes, workers, work, decoding, cache, 0, 0)
+    part = int(min(MOST_PART, LEAST_PART + rest / 2 / PART_COPIES))
+    rest -= (part - LEAST_PART) * PART_COPIES
+    return MemoryPlan(bound, base, maps.n_bytes, workers, work, decoding, cache, part, int(min(MOST_KEPT, rest)))
+
+
+def whole(bound: int) -> MemoryPlan:
+    """The usual buffers, where nothing is known of what looks at the scene: another detector, everywhere."""
+    return MemoryPlan(bound, BASE, 0, 1, 0, 0, min(MOST_CACHE, bound // 8), MOST_PART, MOST_KEPT)
+
+
+def check_block(storage: Storage, bound: int) -> None:
+    """Refuse a file whose blocks are too large to decode within a bound.
+
+    Raises:
+        ResourceLimitError: says how to rewrite it.
+    """
+    share = int(bound * BLOCK_SHARE)
+    decoding = storage.block_bytes * BLOCK_COPIES
+    if decoding <= share:
+        return
+    block = storage.block
+    rewritten = f"{storage.name.rpartition('.')[0] or storage.name}.tiled.tif"
+    raise ResourceLimitError(
+        f"{storage.name} is stored in blocks of {block.width:,} x {block.height:,} px, one of which decodes to "
+        f"{storage.block_bytes / MB:,.0f} MB: reading takes {BLOCK_COPIES} times that, and within --memory "
+        f"{bound / MB:,.0f}MB it may take {share / MB:,.0f} MB. Rewrite it once: `gdal_translate -co TILED=YES -co "
+        f"BLOCKXSIZE=512 -co BLOCKYSIZE=512 -co COMPRESS=DEFLATE -co BIGTIFF=IF_SAFER {storage.name} {rewritten} && "
+        f"gdaladdo -r average {rewritten} 2 4 8 16`"
+    )
