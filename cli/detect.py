@@ -153,6 +153,8 @@ def detect(
     if min_score is not None and not (math.isfinite(min_score) and 0 <= min_score <= 1):
         raise ConfigError(f"--min-score {min_score}: expected a number from 0 to 1")
     bound = bound_of(memory)
+    if bound is not None and detector is not None:
+        raise ConfigError("--memory bounds searches by geopdn's own models: what a --detector takes is not known")
     jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture, project=project)
     reading = Reading(
         bands=split_bands(bands),

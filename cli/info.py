@@ -7,10 +7,8 @@ import typer
 
 from geopdn.cli import options
 from geopdn.cli.cost import Cost, decode_seconds, predict
-from geopdn.cli.memory import bound_of, plan_for
+from geopdn.cli.memory import least_and_usual_mb
 from geopdn.cli.scenes import Reading, fitting_models, misfit, split_bands
-from geopdn.errors import ResourceLimitError
-from geopdn.memory import MB
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -26,7 +24,6 @@ def info(
     any_scale: options.AnyScale = False,
     allow_vrt: options.AllowVrt = False,
     no_overviews: options.NoOverviews = False,
-    memory: options.Memory = None,
     as_json: options.Json = False,
 ) -> None:
     """Say what a scene is and what a run would cost.
@@ -37,11 +34,10 @@ def info(
     """
     from geopdn.scene import Scene
 
-    bound = bound_of(memory)
     reading = Reading(split_bands(bands), any_scale=any_scale, allow_vrt=allow_vrt, use_overviews=not no_overviews)
     with Scene.open(scene, bands=reading.bands, allow_vrt=allow_vrt, use_overviews=reading.use_overviews) as item:
         record = describe(item, scene)
-        record["models"], record["misfits"], record["memory"] = _models(item, model, reading, bound)
+        record["models"], record["misfits"], record["memory"] = _models(item, model, reading)
     if as_json:
         record["models"] = [cost.to_dict() for cost in record["models"]]
         typer.echo(json.dumps(record, allow_nan=False, ensure_ascii=False))
@@ -93,8 +89,8 @@ def orientation(transform: "Affine") -> str:
 
 
 def _models(
-    scene: "Scene", model: str | None, reading: Reading, bound: int
-) -> tuple[list[Cost], dict[str, str], dict[str, int]]:
+    scene: "Scene", model: str | None, reading: Reading
+) -> tuple[list[Cost], dict[str, str], dict[str, dict[str, int]]]:
     """Costs with the models that fit, why the others do not, and the memory that they take, in MB."""
     from geopdn.model.weights import find_weights, read_header
     from geopdn.scene.resample import resample
@@ -106,19 +102,17 @@ def _models(
         header = read_header(path)
         reason = misfit(scene, header, reading)
         fitting, reasons = ({}, {header.name: reason}) if reason else ({header.name: (path, header)}, {})
-    costs, memory = [], {}
+    costs: list[Cost] = []
+    memory: dict[str, dict[str, int]] = {}
     for name, (path, header) in fitting.items():
         cost = predict(scene, path, header, reading)
         if isinstance(cost, str):
             reasons[name] = cost
         else:
             source = resample(scene, pixel_size_m=header.model.pixel_size_m, any_scale=reading.any_scale)
-            try:
-                memory[name] = plan_for(scene, source, header.model, bound=bound).peak // MB
-            except ResourceLimitError as error:
-                reasons[name] = str(error)
-            else:
-                costs.append(cost)
+            least, usual = least_and_usual_mb(scene, source, header.model)
+            memory[name] = {"least_mb": least, "usual_mb": usual}
+            costs.append(cost)
     return costs, reasons, memory
 
 
@@ -186,11 +180,14 @@ def _overviews(record: dict[str, Any]) -> str:
     )
 
 
-def _cost(cost: Cost, memory_mb: int) -> str:
+def _cost(cost: Cost, memory: dict[str, int]) -> str:
     text = f"full scan: {cost.scan_windows:,} windows of {cost.kind} px, {cost.scan_seconds:,.1f} s"
     if cost.typical_windows is not None and cost.share is not None:
         text += (
             f"; typical run: {cost.typical_windows:,} windows, {cost.typical_seconds:,.1f} s "
             f"({100 * cost.share:.0f} % of the pixels, as on its validation scenes)"
         )
-    return text + f"; nominal seconds on two CPU cores; at most {memory_mb:,} MB of memory"
+    return (
+        f"{text}; nominal seconds on two CPU cores; up to {memory['usual_mb']:,} MB of memory, {memory['least_mb']:,} MB "
+        "at least with --memory"
+    )

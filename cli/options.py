@@ -25,7 +25,8 @@ Memory = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
-        help="Peak memory of the whole process, such as 2GB or 1500MB. Default: half of the machine's, or container's.",
+        help="Peak memory of the whole process, such as 2GB or 1500MB, on a CPU. Default: no bound; `geopdn info` says "
+        "what a run takes.",
     ),
 ]
 NoOverviews = Annotated[

@@ -7,7 +7,7 @@ import typer
 
 from geopdn.cli import options
 from geopdn.cli.device import resolve_device
-from geopdn.cli.memory import bound_of, loaded_base, plan_for, within
+from geopdn.cli.memory import bound_of, plan_for, within
 from geopdn.cli.progress import meter
 from geopdn.cli.scenes import Reading, opened, split_bands
 from geopdn.cli.search import load_model, require_map
@@ -38,8 +38,8 @@ def saliency(
     from geopdn.output.write import check_destination
 
     check_destination(output, inputs=[scene], overwrite=overwrite, endings=(".tif",))
-    bound = bound_of(memory)
     place = device if device == "auto" else resolve_device(device)
+    bound = bound_of(memory)
     reading = Reading(
         bands=split_bands(bands),
         any_scale=any_scale,
@@ -49,10 +49,11 @@ def saliency(
     )
     with opened(scene, model=model, reading=reading, announce=not quiet) as item:
         require_map(item.source)
-        looked_at, nothing = (item.scene, item.source, item.header.model), Budget(windows=0)
-        plan_for(*looked_at, bound=bound, budget=nothing)
+        nothing = Budget(windows=0)
+        plan = plan_for(
+            item.scene, item.source, item.header.model, item.weights, bound=bound, device=place, budget=nothing
+        )
         weights = load_model(item.weights)
-        plan = plan_for(*looked_at, bound=bound, budget=nothing, base=loaded_base())
         from geopdn.engine import saliency_of
         from geopdn.errors import SceneError
         from geopdn.output.saliency import write_saliency

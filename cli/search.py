@@ -13,12 +13,11 @@ from geopdn.cli.destinations import Job
 from geopdn.cli.detectors import opened_for
 from geopdn.cli.device import resolve_device
 from geopdn.cli.measure import bytes_read, peak_memory_mb
-from geopdn.cli.memory import loaded_base, plan_for, storage_of, within
+from geopdn.cli.memory import plan_for, within
 from geopdn.cli.messages import say
 from geopdn.cli.progress import meter
 from geopdn.cli.scenes import Reading, opened
 from geopdn.errors import ConfigError, SceneError
-from geopdn.memory import check_block, whole
 
 if TYPE_CHECKING:
     from geopdn.budget import Budget
@@ -49,7 +48,7 @@ class Wish:
         reading: how scenes are opened.
         overwrite: replace files.
         quiet: no progress.
-        memory: bytes that the process may take at its peak.
+        memory: bytes that the process may take at its peak, None without a bound.
         pictures: detections of which a GeoPackage keeps a picture.
         progress_json: progress for programs.
     """
@@ -65,7 +64,7 @@ class Wish:
     reading: Reading
     overwrite: bool
     quiet: bool
-    memory: int
+    memory: int | None
     pictures: int = 0
     progress_json: bool = False
 
@@ -141,14 +140,15 @@ def search(job: Job, wish: Wish) -> Searched:
             memory=plan,
         )
         started, before = time.monotonic(), bytes_read()
-        with within(plan), meter(item.scene.name, quiet=wish.quiet, as_json=wish.progress_json) as show:
-            result = _run(item, options, _shown(show), area)
-        if result.facts.get("n_invalid"):
-            say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
-        if item.scene.changed():
-            raise SceneError(f"{item.scene.name} was changed while it was read: nothing was written, run again")
-        after = bytes_read()
-        _write(result, item, job, wish)
+        with within(plan):
+            with meter(item.scene.name, quiet=wish.quiet, as_json=wish.progress_json) as show:
+                result = _run(item, options, _shown(show), area)
+            if result.facts.get("n_invalid"):
+                say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
+            if item.scene.changed():
+                raise SceneError(f"{item.scene.name} was changed while it was read: nothing was written, run again")
+            after = bytes_read()
+            _write(result, item, job, wish)
         return Searched(
             result=result,
             output=job.output,
@@ -158,17 +158,16 @@ def search(job: Job, wish: Wish) -> Searched:
         )
 
 
-def _planned(item: Ready, wish: Wish) -> "MemoryPlan":
-    """The shares of the memory bound: by nominal sizes before anything heavy is loaded, then by what it takes here."""
-    if item.weights is None or item.mapped is None:  # a detector that looks everywhere
-        check_block(storage_of(item.scene), wish.memory)
-        return whole(wish.memory)
+def _planned(item: Ready, wish: Wish) -> "MemoryPlan | None":
+    """The shares of the memory bound, None without one."""
+    if wish.memory is None or item.weights is None or item.mapped is None:
+        return None
     from geopdn.model.weights import read_header
 
-    header = read_header(item.weights)
-    plan_for(item.scene, item.mapped, header.model, bound=wish.memory, budget=wish.budget)
-    load_model(item.weights)
-    return plan_for(item.scene, item.mapped, header.model, bound=wish.memory, budget=wish.budget, base=loaded_base())
+    model = read_header(item.weights).model
+    return plan_for(
+        item.scene, item.mapped, model, item.weights, bound=wish.memory, device=wish.device, budget=wish.budget
+    )
 
 
 def _run(item: Ready, options: "DetectOptions", report: "Callable[[Progress], None]", area: Any) -> "RunResult":

@@ -8,7 +8,8 @@ caches and buffers get shares. What is looked at does not depend on the bound: l
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 
 from geopdn.errors import ConfigError, ResourceLimitError
 from geopdn.geometry.window import Size
@@ -17,17 +18,16 @@ MB = 1_000_000
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
 UNITS["TI"] = 1 << 40
 
-BASE = 800 * MB  # the interpreter, its libraries and a network, measured with PyTorch 2.15 on Linux: 0.7 to 0.8 GB
+BASE = 900 * MB  # the interpreter, all libraries that a run loads and a network: 896 MB on Linux, half of it PyTorch's
 TILE_WORK, TILE_WORK_A_BAND = 200 * MB, 45 * MB  # the global stream on a tile of the overview, read and packed
 WINDOW_WORK, WINDOW_WORK_A_BAND = 150 * MB, 10 * MB  # the high-resolution stream on a batch, others read ahead
 LEAST_CACHE, MOST_CACHE = 16 * MB, 256 * MB  # decoded blocks that GDAL keeps
-LEAST_PART, MOST_PART = 2 << 20, 16 << 20  # scene pixels that are summarised in one go, in bytes
+LEAST_PART, MOST_PART = 2 << 20, 16 << 20  # scene pixels that are summarised in one go, in bytes, where blocks allow it
 PART_COPIES = 15  # three parts in work, each with what summing up takes: five times the part
-LEAST_KEPT, MOST_KEPT = 0, 256 << 20  # an overview computed from all pixels; what is larger lies on disk
+MOST_KEPT = 256 << 20  # an overview computed from all pixels; what is larger lies on disk
 MOST_WORKERS = 4  # tiles or windows that the network looks at side by side
-READERS = 2  # threads that decode blocks
-BLOCK_COPIES = 2 * READERS  # a block as it is decoded, and again in the cache, for each thread
-BLOCK_SHARE = 0.25  # of the bound that the decoding of blocks may take
+BLOCK_COPIES = 6  # of a block: each of three threads' own, in GDAL's cache for the two that read, and as it was stored
+LARGE_BLOCK = 16 * MB  # decoded; where a bound is too little for a file of larger blocks, these are named as the reason
 WINDOW_RECORD = 4_000  # what is kept of one window: where it was, and its boxes (tens of 80 bytes)
 CELL_BYTES = 17  # of a cell: factors and their successors (12), what was looked at (4), valid (1)
 KIND_BYTES = 2.3  # of a cell and a kind of window: worth of the candidates
@@ -42,12 +42,19 @@ class Storage:
         block: what is decoded at a time.
         block_bytes: of one decoded block, with all bands that are stored together.
         n_bands: that are read.
+        part_bytes: the least that can be summarised in one go: whole blocks. 0 where the scene has an overview.
     """
 
     name: str
     block: Size
     block_bytes: int
     n_bands: int
+    part_bytes: int = 0
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether the overview is computed from all pixels."""
+        return self.part_bytes > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,7 @@ def parse_size(text: str, *, option: str = "--memory") -> int:
 
 
 def plan_memory(
-    bound: int, storage: Storage, maps: Maps, *, base: int = BASE, computed: bool = True, workers: int = MOST_WORKERS
+    bound: int, storage: Storage, maps: Maps, *, base: int = BASE, workers: int = MOST_WORKERS
 ) -> MemoryPlan:
     """Divide a bound.
 
@@ -133,60 +140,69 @@ def plan_memory(
         storage: the file.
         maps: what is held of the scene.
         base: bytes that the process takes before it looks at anything.
-        computed: the scene has no overview: it is summarised from all pixels.
         workers: cores for the network: so many tiles side by side, or as many as the bound allows.
 
     Raises:
         ResourceLimitError: it cannot be done within the bound; says what would.
     """
-    check_block(storage, bound)
-    decoding = storage.block_bytes * BLOCK_COPIES
-    n = storage.n_bands
-    each = max(TILE_WORK + n * TILE_WORK_A_BAND, WINDOW_WORK + n * WINDOW_WORK_A_BAND)
-    part = LEAST_PART if computed else 0
-    least = MemoryPlan(bound, base, maps.n_bytes, 1, each, decoding, LEAST_CACHE, part, LEAST_KEPT)
+    least = least_memory(storage, maps, base=base)
     spare = bound - least.peak
     if spare < 0:
-        needed = -(-least.peak // (10 * MB)) * 10
-        raise ResourceLimitError(
-            f"{storage.name}: --memory {bound / MB:,.0f}MB is too little for {maps.size.width:,} x "
-            f"{maps.size.height:,} px: the program and the network take {base / MB:,.0f} MB, the scene's maps "
-            f"{maps.n_bytes / MB:,.0f}, one tile at work {each / MB:,.0f}, reading "
-            f"{(least.peak - base - maps.n_bytes - each) / MB:,.0f}; the least that works is --memory {needed}MB"
-        )
+        raise ResourceLimitError(_too_little(bound, storage, maps, least))
+    each = least.work
     more = max(0, min(min(workers, MOST_WORKERS) - 1, spare // each))
     spare -= more * each
-    work, workers = each * (1 + more), 1 + more
     cache = int(min(MOST_CACHE, LEAST_CACHE + spare / 2))
     rest = spare - (cache - LEAST_CACHE)
-    if not computed:
-        return MemoryPlan(bound, base, maps.n_bytes, workers, work, decoding, cache, 0, 0)
-    part = int(min(MOST_PART, LEAST_PART + rest / 2 / PART_COPIES))
-    rest -= (part - LEAST_PART) * PART_COPIES
-    return MemoryPlan(bound, base, maps.n_bytes, workers, work, decoding, cache, part, int(min(MOST_KEPT, rest)))
+    part, kept = least.part, 0
+    if storage.is_computed:
+        part = int(max(part, min(MOST_PART, part + rest / 2 / PART_COPIES)))
+        kept = int(min(MOST_KEPT, rest - (part - least.part) * PART_COPIES))
+    return replace(least, bound=bound, workers=1 + more, work=each * (1 + more), cache=cache, part=part, kept=kept)
 
 
-def whole(bound: int) -> MemoryPlan:
-    """The usual buffers, where nothing is known of what looks at the scene: another detector, everywhere."""
-    return MemoryPlan(bound, BASE, 0, 1, 0, 0, min(MOST_CACHE, bound // 8), MOST_PART, MOST_KEPT)
+def least_memory(storage: Storage, maps: Maps, *, base: int = BASE) -> MemoryPlan:
+    """The plan that takes the least: one tile or window at a time, and the smallest buffers.
 
-
-def check_block(storage: Storage, bound: int) -> None:
-    """Refuse a file whose blocks are too large to decode within a bound.
-
-    Raises:
-        ResourceLimitError: says how to rewrite it.
+    Args:
+        storage: see `plan_memory`.
+        maps: likewise.
+        base: likewise.
     """
-    share = int(bound * BLOCK_SHARE)
-    decoding = storage.block_bytes * BLOCK_COPIES
-    if decoding <= share:
-        return
-    block = storage.block
-    rewritten = f"{storage.name.rpartition('.')[0] or storage.name}.tiled.tif"
-    raise ResourceLimitError(
-        f"{storage.name} is stored in blocks of {block.width:,} x {block.height:,} px, one of which decodes to "
-        f"{storage.block_bytes / MB:,.0f} MB: reading takes {BLOCK_COPIES} times that, and within --memory "
-        f"{bound / MB:,.0f}MB it may take {share / MB:,.0f} MB. Rewrite it once: `gdal_translate -co TILED=YES -co "
-        f"BLOCKXSIZE=512 -co BLOCKYSIZE=512 -co COMPRESS=DEFLATE -co BIGTIFF=IF_SAFER {storage.name} {rewritten} && "
-        f"gdaladdo -r average {rewritten} 2 4 8 16`"
+    n = storage.n_bands
+    return MemoryPlan(
+        bound=0,
+        base=base,
+        maps=maps.n_bytes,
+        workers=1,
+        work=max(TILE_WORK + n * TILE_WORK_A_BAND, WINDOW_WORK + n * WINDOW_WORK_A_BAND),
+        decoding=storage.block_bytes * BLOCK_COPIES,
+        cache=LEAST_CACHE,
+        part=storage.part_bytes,
+        kept=0,
+    )
+
+
+def in_round_mb(n_bytes: int) -> int:
+    """MB, rounded up to tens: a bound that a plan keeps."""
+    return -(-n_bytes // (10 * MB)) * 10
+
+
+def _too_little(bound: int, storage: Storage, maps: Maps, least: MemoryPlan) -> str:
+    """Why a bound cannot be kept, and what would help."""
+    reading = least.peak - least.base - least.maps - least.work
+    text = (
+        f"{storage.name}: --memory {bound / MB:,.0f}MB is too little for {maps.size.width:,} x {maps.size.height:,} "
+        f"px: the program and the network take {least.base / MB:,.0f} MB, the scene's maps {least.maps / MB:,.0f}, one "
+        f"tile at work {least.work / MB:,.0f}, reading {reading / MB:,.0f}; the least that works is --memory "
+        f"{in_round_mb(least.peak)}MB"
+    )
+    if max(storage.block_bytes, storage.part_bytes) <= LARGE_BLOCK:
+        return text
+    block, name = storage.block, storage.name
+    rewritten = f"{name.rpartition('.')[0] or name}.cog.tif"
+    return (
+        f"{text}, for it is stored in blocks of {block.width:,} x {block.height:,} px, each of which decodes to "
+        f"{storage.block_bytes / MB:,.0f} MB. Rewrite it once: `gdal_translate -of COG -co COMPRESS=DEFLATE -co "
+        f"BIGTIFF=IF_SAFER {shlex.quote(name)} {shlex.quote(rewritten)}`"
     )

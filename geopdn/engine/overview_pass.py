@@ -13,7 +13,7 @@ from torch import Tensor
 from geopdn.engine.freed import give_back
 from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.geometry.window import Window
-from geopdn.memory import LEAST_PART, MemoryPlan
+from geopdn.memory import MOST_PART, MemoryPlan
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.streams import overview_channels, pack_overview
 from geopdn.scene import PixelSource, Stretch
@@ -118,7 +118,7 @@ def _opened(source: PixelSource, *, level: int, stretch: Stretch, memory: Memory
     if memory is None:
         return open_overview(source, level=level, stretch=stretch)
     return open_overview(
-        source, level=level, stretch=stretch, memory_bytes=memory.kept, part_bytes=max(memory.part, LEAST_PART)
+        source, level=level, stretch=stretch, memory_bytes=memory.kept, part_bytes=min(memory.part, MOST_PART) or None
     )
 
 

@@ -110,7 +110,7 @@ def stream(
     level: int,
     progress: Callable[[int, int], None] | None = None,
     on_failure: Callable[[Window, SceneReadError], None] | None = None,
-    part_bytes: int = PART_BYTES,
+    part_bytes: int | None = None,
 ) -> Iterator[tuple[Window, Cells]]:
     """All cells of one level, part by part, from one pass over the full resolution in the order of its blocks.
 
@@ -119,13 +119,13 @@ def stream(
         level: the cells' level; the windows that are yielded lie on it and cover it once.
         progress: called with the scene pixels done and in all.
         on_failure: called with each window that cannot be read, which is then left out; None raises instead.
-        part_bytes: see `PART_BYTES`.
+        part_bytes: scene pixels that are summarised in one go, where blocks are not larger; None for `PART_BYTES`.
 
     Raises:
         SceneReadError: a block cannot be read.
     """
     total, done = source.size.area, 0
-    parts = deque(_parts(source, level=level, part_bytes=part_bytes))
+    parts = deque(_parts(source, level=level, part_bytes=part_bytes or PART_BYTES))
     pending: deque[tuple[Window, Future[Cells]]] = deque()
     with ThreadPoolExecutor(READERS, thread_name_prefix="overview") as pool:
         while parts or pending:
@@ -143,6 +143,13 @@ def stream(
             done += int(existing(part, source.size).sum())
             if progress is not None:
                 progress(done, total)
+
+
+def largest_part(source: PixelSource, *, level: int, part_bytes: int) -> int:
+    """Bytes of the scene pixels that `stream` summarises in one go when asked for `part_bytes`: at least a block."""
+    part = next(_parts(source, level=level, part_bytes=part_bytes)).at_full_resolution().clip(source.size)
+    assert part is not None
+    return part.area * len(source.band_names) * source.dtype.itemsize
 
 
 def _read(source: PixelSource, part: Window) -> Cells:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geopdn.errors import ResourceLimitError
-from geopdn.scene.cells import PART_BYTES, Cells, stream
+from geopdn.scene.cells import Cells, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class ComputedCells:
         level: the cells' level.
         progress: called with the scene pixels done and in all.
         memory_bytes: above this the cells lie in a temporary file, which is removed when they are closed.
-        part_bytes: scene pixels that are summarised in one go.
+        part_bytes: see `stream`.
 
     Raises:
         ResourceLimitError: no room for the temporary file.
@@ -56,7 +56,7 @@ class ComputedCells:
         level: int,
         progress: Callable[[int, int], None] | None,
         memory_bytes: int,
-        part_bytes: int = PART_BYTES,
+        part_bytes: int | None = None,
     ) -> None:
         size, n_bands = source.size.at_level(level), len(source.band_names)
         kind = np.dtype(

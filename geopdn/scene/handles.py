@@ -72,7 +72,7 @@ class Handles:
         self.drivers = tuple(drivers)
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._all: list[Any] = []
+        self._all: list[tuple[threading.Thread, Any]] = []
         self._closed = False
 
     def get(self, overview: int | None = None) -> Any:
@@ -91,10 +91,18 @@ class Handles:
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 dataset = open_raster(self.path, drivers=self.drivers, **options)
             with self._lock:
-                self._all.append(dataset)
+                self._close_ended()
+                self._all.append((threading.current_thread(), dataset))
             self.drivers = (dataset.driver,)
             mine[overview] = dataset
         return mine[overview]
+
+    def _close_ended(self) -> None:
+        """Close the datasets of threads that have ended: each holds a block and the places of all blocks."""
+        for thread, dataset in self._all:
+            if not thread.is_alive():
+                dataset.close()
+        self._all = [(thread, dataset) for thread, dataset in self._all if thread.is_alive()]
 
     @property
     def is_remote(self) -> bool:
@@ -105,7 +113,7 @@ class Handles:
         """Close every thread's datasets; no thread may be reading."""
         with self._lock:
             self._closed = True
-            for dataset in self._all:
+            for _, dataset in self._all:
                 dataset.close()
             self._all.clear()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from geopdn.errors import NoOverviewsWarning
-from geopdn.scene.cells import PART_BYTES, Cells, existing
+from geopdn.scene.cells import Cells, existing, largest_part
 from geopdn.scene.computed import ComputedCells, Unread
 from geopdn.scene.reader import Pixels, Scene
 from geopdn.scene.resample import ResampledScene
@@ -126,7 +126,7 @@ def open_overview(
     stretch: Stretch,
     progress: Callable[[int, int], None] | None = None,
     memory_bytes: int = 256 << 20,
-    part_bytes: int = PART_BYTES,
+    part_bytes: int | None = None,
     sidecar: Path | None = None,
 ) -> OverviewReader:
     """Open the overview of a scene: its sidecar, else its own overviews (means only), else one pass over its pixels.
@@ -139,7 +139,7 @@ def open_overview(
         stretch: the source's.
         progress: called with the pixels done and in all, during a pass.
         memory_bytes: an overview computed here that is larger lies in temporary files.
-        part_bytes: scene pixels that a pass summarises in one go.
+        part_bytes: scene pixels that a pass summarises in one go, None for the usual number.
         sidecar: where the sidecar of a `Scene` lies, if not beside it.
 
     Raises:
@@ -181,14 +181,21 @@ def open_overview(
     )
 
 
-def is_computed(source: PixelSource, *, level: int) -> bool:
-    """Whether `open_overview` will make a pass over all pixels of a source."""
+def bytes_in_one_go(source: PixelSource, *, level: int, part_bytes: int) -> int:
+    """Bytes of scene pixels that `open_overview` will summarise in one go: 0 where it finds an overview.
+
+    Args:
+        source: see `open_overview`.
+        level: likewise.
+        part_bytes: wanted; blocks may be larger.
+    """
     if _has_overviews(source, level=level):
-        return False
+        return 0
     found = Sidecar.find(source, level=level) if isinstance(source, Scene) else None
-    if found is not None:
-        found.close()
-    return found is None
+    if found is None:
+        return largest_part(source, level=level, part_bytes=part_bytes)
+    found.close()
+    return 0
 
 
 def _has_overviews(source: PixelSource, *, level: int) -> bool:
