@@ -188,6 +188,6 @@ def _cost(cost: Cost, memory: dict[str, int]) -> str:
             f"({100 * cost.share:.0f} % of the pixels, as on its validation scenes)"
         )
     return (
-        f"{text}; nominal seconds on two CPU cores; up to {memory['usual_mb']:,} MB of memory, {memory['least_mb']:,} MB "
-        "at least with --memory"
+        f"{text}; nominal seconds on two CPU cores; up to {memory['usual_mb']:,} MB of memory, at least "
+        f"{memory['least_mb']:,} MB with --memory"
     )
