@@ -93,7 +93,7 @@ def needs_of(
 
     storage = Storage(
         name=scene.name,
-        block=scene.block,
+        block=scene.size if scene.is_one_strip else scene.block,
         block_bytes=scene.block_bytes,
         n_bands=len(scene.band_names),
         part_bytes=bytes_in_one_go(source, level=model.overview_level, part_bytes=LEAST_PART),

@@ -40,7 +40,7 @@ class Storage:
     Attributes:
         name: how messages call it.
         block: what is decoded at a time.
-        block_bytes: of one decoded block, with all bands that are stored together.
+        block_bytes: what a thread holds to read one, with all bands that are stored together.
         n_bands: that are read.
         part_bytes: the least that can be summarised in one go: whole blocks. 0 where the scene has an overview.
     """
@@ -202,7 +202,7 @@ def _too_little(bound: int, storage: Storage, maps: Maps, least: MemoryPlan) -> 
     block, name = storage.block, storage.name
     rewritten = f"{name.rpartition('.')[0] or name}.cog.tif"
     return (
-        f"{text}, for it is stored in blocks of {block.width:,} x {block.height:,} px, each of which decodes to "
-        f"{storage.block_bytes / MB:,.0f} MB. Rewrite it once: `gdal_translate -of COG -co COMPRESS=DEFLATE -co "
+        f"{text}, for it is stored in blocks of {block.width:,} x {block.height:,} px, and a thread that reads one "
+        f"holds {storage.block_bytes / MB:,.0f} MB. Rewrite it once: `gdal_translate -of COG -co COMPRESS=DEFLATE -co "
         f"BIGTIFF=IF_SAFER {shlex.quote(name)} {shlex.quote(rewritten)}`"
     )

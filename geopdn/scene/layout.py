@@ -40,7 +40,9 @@ class Layout:
     block: Size
     """What GDAL decodes at a time."""
     block_bytes: int
-    """Of one decoded block, with all bands that are stored together."""
+    """What a thread holds to read one: decoded, with all bands stored together; of a single strip, as it is stored."""
+    is_one_strip: bool
+    """The file is one compressed strip: GDAL shows rows, each thread holds all of it and decodes from its start."""
     decoder: Decoder
     """Reads them."""
 
@@ -72,6 +74,7 @@ def layout_of(dataset: Any, wanted: Sequence[str | int] | None, *, name: str) ->
     indexes = tuple(1 if palette is not None else data[number - 1] for number in chosen)
     stored = _common_dtype([dataset.dtypes[number - 1] for number in indexes], name=name)
     block, block_bytes = _checked_block(dataset, itemsize=stored.itemsize, name=name)
+    strip_bytes = _one_strip(dataset, block)
     held = {n: usable_nodata(dataset.nodatavals[n - 1], stored, name=name) for n in dict.fromkeys(indexes)}
     plain = palette is not None
     return Layout(
@@ -83,7 +86,8 @@ def layout_of(dataset: Any, wanted: Sequence[str | int] | None, *, name: str) ->
         scales=tuple(1.0 if plain else float(dataset.scales[number - 1]) for number in indexes),
         offsets=tuple(0.0 if plain else float(dataset.offsets[number - 1]) for number in indexes),
         block=block,
-        block_bytes=block_bytes,
+        block_bytes=max(block_bytes, strip_bytes),
+        is_one_strip=strip_bytes > 0,
         decoder=Decoder(
             indexes=tuple(held),
             nodata=tuple(held.values()),
@@ -117,3 +121,12 @@ def _checked_block(dataset: Any, *, itemsize: int, name: str) -> tuple[Size, int
             f"{MAX_BLOCK_BYTES >> 20} MiB are possible: rewrite it with `gdal_translate -of COG`"
         )
     return Size(height, width), decoded
+
+
+def _one_strip(dataset: Any, block: Size) -> int:
+    """Bytes, as stored, of a file that is one compressed strip; 0 for any other."""
+    shown_as_rows = dataset.driver == "GTiff" and block.height == 1 < dataset.height and block.width == dataset.width
+    if not shown_as_rows or dataset.compression is None:
+        return 0
+    sizes = [int(dataset.get_tag_item(f"BLOCK_SIZE_0_{row}", "TIFF", bidx=1) or 0) for row in (0, 1)]
+    return sizes[0] if sizes[1] == 0 else 0
