@@ -48,11 +48,11 @@ def saliency(
         pixel_output=pixel_output,
     )
     with opened(scene, model=model, reading=reading, announce=not quiet) as item:
-        require_map(item.source)
         nothing = Budget(windows=0)
         plan = plan_for(
             item.scene, item.source, item.header.model, item.weights, bound=bound, device=place, budget=nothing
         )
+        require_map(item.source)
         weights = load_model(item.weights)
         from geopdn.engine import saliency_of
         from geopdn.errors import SceneError
