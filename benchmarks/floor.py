@@ -30,7 +30,7 @@ from rasterio.windows import Window as Rectangle
 from geopdn.geometry.window import Size, Window
 
 TILE = 512  # overview pixels read at a time
-NETWORK_TILE = 1536  # overview pixels that the engine passes at a time
+NETWORK_TILE = 1024  # overview pixels that the engine passes at a time
 BATCHES = (1, 2, 4, 8)
 
 

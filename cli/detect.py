@@ -12,6 +12,7 @@ from geopdn.cli.area import read_area
 from geopdn.cli.destinations import Job, checked, plan_jobs
 from geopdn.cli.detectors import Stated, load_detector
 from geopdn.cli.device import resolve_device
+from geopdn.cli.memory import bound_of
 from geopdn.cli.messages import complain, say
 from geopdn.cli.scenes import Reading, split_bands
 from geopdn.cli.search import Wish, search
@@ -80,6 +81,7 @@ def detect(
     ] = False,
     bands: options.Bands = None,
     device: options.Device = "auto",
+    memory: options.Memory = None,
     overwrite: options.Overwrite = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail at the first window that cannot be read, instead of recording it.")
@@ -150,6 +152,9 @@ def detect(
     spend = parse_budget("full" if unguided else budget, recall=recall)
     if min_score is not None and not (math.isfinite(min_score) and 0 <= min_score <= 1):
         raise ConfigError(f"--min-score {min_score}: expected a number from 0 to 1")
+    bound = bound_of(memory)
+    if bound is not None and detector is not None:
+        raise ConfigError("--memory bounds searches by geopdn's own models: what a --detector takes is not known")
     jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture, project=project)
     reading = Reading(
         bands=split_bands(bands),
@@ -186,6 +191,7 @@ def detect(
             reading=reading,
             overwrite=overwrite,
             quiet=quiet,
+            memory=bound,
             pictures=pictures,
             progress_json=progress_json,
         )

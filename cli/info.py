@@ -7,6 +7,7 @@ import typer
 
 from geopdn.cli import options
 from geopdn.cli.cost import Cost, decode_seconds, predict
+from geopdn.cli.memory import least_and_usual_mb
 from geopdn.cli.scenes import Reading, fitting_models, misfit, split_bands
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def info(
     reading = Reading(split_bands(bands), any_scale=any_scale, allow_vrt=allow_vrt, use_overviews=not no_overviews)
     with Scene.open(scene, bands=reading.bands, allow_vrt=allow_vrt, use_overviews=reading.use_overviews) as item:
         record = describe(item, scene)
-        record["models"], record["misfits"] = _models(item, model, reading)
+        record["models"], record["misfits"], record["memory"] = _models(item, model, reading)
     if as_json:
         record["models"] = [cost.to_dict() for cost in record["models"]]
         typer.echo(json.dumps(record, allow_nan=False, ensure_ascii=False))
@@ -87,9 +88,12 @@ def orientation(transform: "Affine") -> str:
     return "north-up" if e < 0 else "south-up"
 
 
-def _models(scene: "Scene", model: str | None, reading: Reading) -> tuple[list[Cost], dict[str, str]]:
-    """Costs with the models that fit, and why the others do not."""
+def _models(
+    scene: "Scene", model: str | None, reading: Reading
+) -> tuple[list[Cost], dict[str, str], dict[str, dict[str, int]]]:
+    """Costs with the models that fit, why the others do not, and the memory that they take, in MB."""
     from geopdn.model.weights import find_weights, read_header
+    from geopdn.scene.resample import resample
 
     if model is None:
         fitting, reasons = fitting_models(scene, reading)
@@ -98,14 +102,18 @@ def _models(scene: "Scene", model: str | None, reading: Reading) -> tuple[list[C
         header = read_header(path)
         reason = misfit(scene, header, reading)
         fitting, reasons = ({}, {header.name: reason}) if reason else ({header.name: (path, header)}, {})
-    costs = []
+    costs: list[Cost] = []
+    memory: dict[str, dict[str, int]] = {}
     for name, (path, header) in fitting.items():
         cost = predict(scene, path, header, reading)
         if isinstance(cost, str):
             reasons[name] = cost
         else:
+            source = resample(scene, pixel_size_m=header.model.pixel_size_m, any_scale=reading.any_scale)
+            least, usual = least_and_usual_mb(scene, source, header.model)
+            memory[name] = {"least_mb": least, "usual_mb": usual}
             costs.append(cost)
-    return costs, reasons
+    return costs, reasons, memory
 
 
 def _show(record: dict[str, Any]) -> None:
@@ -123,7 +131,7 @@ def _show(record: dict[str, Any]) -> None:
         ("not valid", _mask(record)),
         ("overviews", _overviews(record)),
     ]
-    rows += [(f"with {cost.model}", _cost(cost)) for cost in record["models"]]
+    rows += [(f"with {cost.model}", _cost(cost, record["memory"][cost.model])) for cost in record["models"]]
     rows += [("does not fit", f"{name}: {reason}") for name, reason in record["misfits"].items()]
     if not record["models"] and not record["misfits"]:
         rows.append(("models", "none is shipped with this geopdn: give one with --model"))
@@ -172,11 +180,14 @@ def _overviews(record: dict[str, Any]) -> str:
     )
 
 
-def _cost(cost: Cost) -> str:
+def _cost(cost: Cost, memory: dict[str, int]) -> str:
     text = f"full scan: {cost.scan_windows:,} windows of {cost.kind} px, {cost.scan_seconds:,.1f} s"
     if cost.typical_windows is not None and cost.share is not None:
         text += (
             f"; typical run: {cost.typical_windows:,} windows, {cost.typical_seconds:,.1f} s "
             f"({100 * cost.share:.0f} % of the pixels, as on its validation scenes)"
         )
-    return text + "; nominal seconds on two CPU cores"
+    return (
+        f"{text}; nominal seconds on two CPU cores; up to {memory['usual_mb']:,} MB of memory, at least "
+        f"{memory['least_mb']:,} MB with --memory"
+    )

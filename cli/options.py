@@ -21,6 +21,14 @@ AnyScale = Annotated[
     bool, typer.Option("--any-scale", help="Also accept pixels over three times larger or smaller than the model's.")
 ]
 AllowVrt = Annotated[bool, typer.Option("--allow-vrt", help="Accept a VRT whose sources lie in its own folder.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Peak memory of the whole process, such as 2GB or 1500MB, on a CPU. Default: no bound; `geopdn info` says "
+        "what a run takes.",
+    ),
+]
 NoOverviews = Annotated[
     bool, typer.Option("--no-overviews", help="Do not believe the scene's overviews; read full resolution instead.")
 ]

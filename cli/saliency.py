@@ -7,6 +7,7 @@ import typer
 
 from geopdn.cli import options
 from geopdn.cli.device import resolve_device
+from geopdn.cli.memory import bound_of, plan_for, within
 from geopdn.cli.progress import meter
 from geopdn.cli.scenes import Reading, opened, split_bands
 from geopdn.cli.search import load_model, require_map
@@ -19,6 +20,7 @@ def saliency(
     model: options.Model = None,
     bands: options.Bands = None,
     device: options.Device = "auto",
+    memory: options.Memory = None,
     overwrite: options.Overwrite = False,
     any_scale: options.AnyScale = False,
     allow_vrt: options.AllowVrt = False,
@@ -32,10 +34,12 @@ def saliency(
 
     Example: geopdn saliency airport.tif -o airport.saliency.tif
     """
+    from geopdn.budget import Budget
     from geopdn.output.write import check_destination
 
     check_destination(output, inputs=[scene], overwrite=overwrite, endings=(".tif",))
     place = device if device == "auto" else resolve_device(device)
+    bound = bound_of(memory)
     reading = Reading(
         bands=split_bands(bands),
         any_scale=any_scale,
@@ -44,15 +48,19 @@ def saliency(
         pixel_output=pixel_output,
     )
     with opened(scene, model=model, reading=reading, announce=not quiet) as item:
+        nothing = Budget(windows=0)
+        plan = plan_for(
+            item.scene, item.source, item.header.model, item.weights, bound=bound, device=place, budget=nothing
+        )
         require_map(item.source)
         weights = load_model(item.weights)
         from geopdn.engine import saliency_of
         from geopdn.errors import SceneError
         from geopdn.output.saliency import write_saliency
 
-        with meter(item.scene.name, quiet=quiet) as show:
+        with within(plan), meter(item.scene.name, quiet=quiet) as show:
             show("overview", 0, 1)
-            result = saliency_of(item.source, weights, device=resolve_device(place))
+            result = saliency_of(item.source, weights, device=resolve_device(place), memory=plan)
             show("overview", 1, 1)
         if item.scene.changed():
             raise SceneError(f"{item.scene.name} was changed while it was read: nothing was written, run again")

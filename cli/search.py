@@ -13,6 +13,7 @@ from geopdn.cli.destinations import Job
 from geopdn.cli.detectors import opened_for
 from geopdn.cli.device import resolve_device
 from geopdn.cli.measure import bytes_read, peak_memory_mb
+from geopdn.cli.memory import plan_for, within
 from geopdn.cli.messages import say
 from geopdn.cli.progress import meter
 from geopdn.cli.scenes import Reading, opened
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from geopdn.detectors import Detector
     from geopdn.engine import DetectOptions, Progress
     from geopdn.engine.options import Inside
+    from geopdn.memory import MemoryPlan
     from geopdn.model.weights import LoadedModel
     from geopdn.scene import PixelSource, Scene
 
@@ -46,6 +48,7 @@ class Wish:
         reading: how scenes are opened.
         overwrite: replace files.
         quiet: no progress.
+        memory: bytes that the process may take at its peak, None without a bound.
         pictures: detections of which a GeoPackage keeps a picture.
         progress_json: progress for programs.
     """
@@ -61,6 +64,7 @@ class Wish:
     reading: Reading
     overwrite: bool
     quiet: bool
+    memory: int | None
     pictures: int = 0
     progress_json: bool = False
 
@@ -73,12 +77,14 @@ class Ready:
         scene: the file.
         source: the scene at the pixel size of what looks at it; the result's pixels.
         mapped: the scene at the pixel size of the model that says where to look, None without one.
+        weights: of that model.
         run: searches it, given options, progress and area.
     """
 
     scene: "Scene"
     source: "PixelSource"
     mapped: "PixelSource | None"
+    weights: Path | None
     run: "Run"
 
 
@@ -119,6 +125,7 @@ def search(job: Job, wish: Wish) -> Searched:
     """
     with ready(job, wish) as item:
         _check(item, job)
+        plan = _planned(item, wish)
         area = None if wish.area is None else area_of(wish.area, item.source)
         device = resolve_device(wish.device)
         from geopdn.engine import DetectOptions
@@ -130,16 +137,18 @@ def search(job: Job, wish: Wish) -> Searched:
             device=device,
             strict=wish.strict,
             keep_saliency=job.saliency is not None,
+            memory=plan,
         )
         started, before = time.monotonic(), bytes_read()
-        with meter(item.scene.name, quiet=wish.quiet, as_json=wish.progress_json) as show:
-            result = _run(item, options, _shown(show), area)
-        if result.facts.get("n_invalid"):
-            say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
-        if item.scene.changed():
-            raise SceneError(f"{item.scene.name} was changed while it was read: nothing was written, run again")
-        after = bytes_read()
-        _write(result, item, job, wish)
+        with within(plan):
+            with meter(item.scene.name, quiet=wish.quiet, as_json=wish.progress_json) as show:
+                result = _run(item, options, _shown(show), area)
+            if result.facts.get("n_invalid"):
+                say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
+            if item.scene.changed():
+                raise SceneError(f"{item.scene.name} was changed while it was read: nothing was written, run again")
+            after = bytes_read()
+            _write(result, item, job, wish)
         return Searched(
             result=result,
             output=job.output,
@@ -147,6 +156,18 @@ def search(job: Job, wish: Wish) -> Searched:
             peak_memory_mb=peak_memory_mb(),
             bytes_read=None if before is None or after is None else after - before,
         )
+
+
+def _planned(item: Ready, wish: Wish) -> "MemoryPlan | None":
+    """The shares of the memory bound, None without one."""
+    if wish.memory is None or item.weights is None or item.mapped is None:
+        return None
+    from geopdn.model.weights import read_header
+
+    model = read_header(item.weights).model
+    return plan_for(
+        item.scene, item.mapped, model, item.weights, bound=wish.memory, device=wish.device, budget=wish.budget
+    )
 
 
 def _run(item: Ready, options: "DetectOptions", report: "Callable[[Progress], None]", area: Any) -> "RunResult":
@@ -166,17 +187,18 @@ def ready(job: Job, wish: Wish) -> Iterator[Ready]:
     """Open a scene for the model, or for the detector and the model that chooses its windows."""
     if wish.detector is None:
         with opened(job.scene, model=wish.model, reading=wish.reading, announce=not wish.quiet) as item:
-            yield Ready(item.scene, item.source, item.source, _own(item.source, item.weights))
+            yield Ready(item.scene, item.source, item.source, item.weights, _own(item.source, item.weights))
         return
     with opened_for(wish.detector, job.scene, reading=wish.reading, quiet=wish.quiet) as (scene, source):
         if wish.model is None:
-            yield Ready(scene, source, None, _foreign(wish.detector, source, None))
+            yield Ready(scene, source, None, None, _foreign(wish.detector, source, None))
         else:
             with opened(job.scene, model=wish.model, reading=wish.reading) as item:
                 if not wish.quiet:
                     name, finds = item.header.name, ", ".join(item.header.model.classes)
                     say(f"windows are chosen by the model {name}, which expects {finds}")
-                yield Ready(scene, source, item.source, _foreign(wish.detector, source, (item.source, item.weights)))
+                run = _foreign(wish.detector, source, (item.source, item.weights))
+                yield Ready(scene, source, item.source, item.weights, run)
 
 
 def _own(source: "PixelSource", weights: Path) -> "Run":

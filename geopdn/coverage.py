@@ -174,7 +174,10 @@ class Coverage:
 
     def found_in(self, rows: slice, cols: slice) -> Rates:
         """`found` of some cells."""
-        return self._best[:, self._looked[rows, cols]]
+        looked = self._looked[rows, cols]
+        if not looked.any():  # most of a huge scene
+            return np.zeros((len(self._best), *looked.shape), np.float32)
+        return self._best.take(looked, axis=1)
 
     def hoped_in(self, rows: slice) -> NDArray[np.float64]:
         """`[n, w]` objects in some rows that windows so far were expected to find, by the rates given."""

@@ -90,6 +90,10 @@ class _KindMap:
         tops, bottoms, lefts, rights = self._tops[i], self._bottoms[i], self._lefts[j], self._rights[j]
         part = slice(int(tops[0]), int(bottoms.max())), slice(int(lefts[0]), int(rights.max()))
         mass = self._coverage.unfound_in(self.kind, *part)
+        if not mass.any():
+            self._worth[i, j] = 0.0
+            self._best[i] = self._worth[i].max(1)
+            return
         sums = rectangle_sums(mass, (tops - tops[0], bottoms - tops[0]), (lefts - lefts[0], rights - lefts[0]))
         self._worth[i, j] = np.where(self._open[i, j], sums / self._price, 0.0)
         self._best[i] = self._worth[i].max(1)

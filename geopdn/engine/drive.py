@@ -103,6 +103,7 @@ class Search:
             min_score=self.raw_score,
             keep_features=keep_features,
             concurrent=self.stage.net is not None,
+            n_workers=None if self.options.memory is None else self.options.memory.workers,
             done=finished,
         )
         for item, s in zip(windows, seen, strict=True):

@@ -97,7 +97,7 @@ def detect_with(
     if options.drive == "lstm":
         raise ConfigError('drive="lstm" needs the features of the model\'s own network: use "gamma-poisson"')
     device = torch.device(options.device)
-    own = None if guide is None else own_stage(guide.source, guide.model, device=device)
+    own = None if guide is None else own_stage(guide.source, guide.model, device=device, memory=options.memory)
     if own is not None and own.dense:
         own, options = None, replace(options, budget=Budget(full=True))
     finder = _Finder(detector)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopdn.budget import Budget
+from geopdn.memory import MemoryPlan
 from geopdn.rivals import Rule
 
 Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
@@ -54,6 +55,7 @@ class DetectOptions:
         seed: of the rule `random`.
         only_kind: index of the one kind of window that may be planned, None for all.
         statistics: whether the overview's minima and maxima are used where they are known.
+        memory: how large buffers may be; None for their usual sizes. Results do not depend on it.
     """
 
     budget: Budget = field(default_factory=lambda: Budget(recall=0.98))
@@ -71,3 +73,4 @@ class DetectOptions:
     seed: int = 0
     only_kind: int | None = None
     statistics: bool = True
+    memory: MemoryPlan | None = None

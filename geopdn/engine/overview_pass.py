@@ -5,27 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geopdn.engine.freed import give_back
 from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.geometry.window import Size, Window
+from geopdn.memory import MOST_PART, MemoryPlan
 from geopdn.model.patchdrivenet import PatchDriveNet
-from geopdn.model.saliency import Saliency
-from geopdn.model.streams import GlobalFeatures, pack_overview
+from geopdn.model.streams import overview_channels, pack_overview
 from geopdn.scene import PixelSource, Stretch
-from geopdn.scene.overview import Overview, open_overview
+from geopdn.scene.overview import Overview, OverviewReader, open_overview
 
-TILE = 1536  # overview pixels, at most: a network in strips takes 0.2 GB for one
+TILE = 1024  # overview pixels, at most: the network in strips takes 0.15 GB for one
 GRID_DTYPE = torch.float16  # of the whole scene's grid: a quarter of a gigabyte less at 100,000 px than float32
+PACKED_ROWS = 128
 HALO = 96  # overview pixels seen around a tile, a multiple of the grid's stride; seams change the counts by 1 %
 
 LIMITS = torch.finfo(GRID_DTYPE).min, torch.finfo(GRID_DTYPE).max
 
 Progress = Callable[[int, int], None]
+AnyMap = TypeVar("AnyMap", Tensor, NDArray[Any])
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +63,7 @@ def look_at_overview(
     device: torch.device,
     progress: Progress | None = None,
     statistics: bool = True,
+    memory: MemoryPlan | None = None,
 ) -> SceneMap:
     """Run the global stream over the scene's overview.
 
@@ -69,45 +74,38 @@ def look_at_overview(
         device: where it runs.
         progress: called with (done, total) tiles.
         statistics: use minima and maxima where they are known; False shows the network the mean alone.
+        memory: how large buffers may be, None for their usual sizes.
 
     Returns:
         The map of expected counts and the global grid of the whole scene.
     """
     level = net.config.overview_level
-    with open_overview(source, level=level, stretch=stretch) as reader:
+    with _opened(source, level=level, stretch=stretch, memory=memory) as reader:
         height, width = reader.size.height, reader.size.width
         h, w = -(-height // 4), -(-width // 4)
         gh, gw = -(-height // 16), -(-width // 16)
         rate = np.zeros((net.config.n_size_classes, h, w), np.float32)
         valid = np.zeros((h, w), np.bool_)
         grid = torch.zeros(net.config.grid, gh, gw, dtype=GRID_DTYPE, device=device)
+        looker = _Looker(reader, net, device, statistics=statistics)
         tiles = tiles_of(reader.size, level=level)
-        known, looker = False, _Looker(net, device, statistics=statistics)
-        views = ((tile, reader.read(tile.view)) for tile in tiles)
-        seen = side_by_side(looker.look, views, n_workers=workers(len(tiles), device))
-        for done, (tile, view, answer) in enumerate(seen):
-            known = statistics and view.low is not None
-            if answer is not None:
-                features, saliency = answer
+        n_workers = workers(len(tiles), device, most=None if memory is None else memory.workers)
+        for done, (tile, seen) in enumerate(side_by_side(looker.look, tiles, n_workers=n_workers)):
+            if seen is not None:
                 rows, cols = tile.cells(4, valid.shape)
-                share = torch.from_numpy(view.valid)[None, None]
-                some = tile.core_of(torch.nn.functional.max_pool2d(share, 4)[0], 4)[
-                    0, : h - rows.start, : w - cols.start
-                ]
-                valid[rows, cols] = some.numpy() > 0
-                part = tile.core_of(saliency.rate[0], 4)[:, : h - rows.start, : w - cols.start]
-                rate[:, rows, cols] = part.cpu().numpy() * valid[rows, cols]
+                n, m = rows.stop - rows.start, cols.stop - cols.start
+                rate[:, rows, cols], valid[rows, cols] = seen.rate[:, :n, :m], seen.valid[:n, :m]
                 rows, cols = tile.cells(16, (gh, gw))
-                block = tile.core_of(features.grid[0], 16)[:, : gh - rows.start, : gw - cols.start]
-                grid[:, rows, cols] = block.clamp(*LIMITS).to(GRID_DTYPE)
+                grid[:, rows, cols] = seen.grid[:, : rows.stop - rows.start, : cols.stop - cols.start]
             if progress:
                 progress(done + 1, len(tiles))
+        give_back()
         unread = tuple((part.window, part.cause) for part in reader.unread)
         return SceneMap(
             rate=rate,
             grid=grid,
             valid=valid,
-            statistics=known,
+            statistics=looker.statistics,
             source=reader.kind,
             cell_px=net.cell_px,
             unread=unread,
@@ -135,7 +133,7 @@ class Tile:
             slice(j, min(w, j + self.core.width // stride)),
         )
 
-    def core_of(self, values: Tensor, stride: int) -> Tensor:
+    def core_of(self, values: AnyMap, stride: int) -> AnyMap:
         """The core of a map `[C, h, w]` of the view, of some stride."""
         i, j = (self.core.row - self.view.row) // stride, (self.core.col - self.view.col) // stride
         return values[:, i : i + self.core.height // stride, j : j + self.core.width // stride]
@@ -165,43 +163,80 @@ def _parts(n: int) -> list[tuple[slice, slice]]:
     return parts
 
 
-_Answer = tuple[GlobalFeatures, Saliency]
+def _opened(source: PixelSource, *, level: int, stretch: Stretch, memory: MemoryPlan | None) -> OverviewReader:
+    if memory is None:
+        return open_overview(source, level=level, stretch=stretch)
+    return open_overview(
+        source, level=level, stretch=stretch, memory_bytes=memory.kept, part_bytes=min(memory.part, MOST_PART) or None
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What the global stream says of one tile, its halo cut off: `SceneMap`'s rate, valid and grid."""
+
+    rate: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    grid: Tensor
 
 
 class _Looker:
     """The global stream on tiles; one after another that show the same single value are looked at once."""
 
-    def __init__(self, net: PatchDriveNet, device: torch.device, *, statistics: bool) -> None:
-        self._net, self._device, self._statistics = net, device, statistics
-        self._known: tuple[bytes, _Answer] | None = None
+    def __init__(self, reader: OverviewReader, net: PatchDriveNet, device: torch.device, *, statistics: bool) -> None:
+        self._reader, self._net, self._device = reader, net, device
+        self.statistics = statistics and reader.has_ranges
+        self._known: tuple[bytes, _Seen] | None = None
 
-    def look(self, item: tuple[Tile, Overview]) -> tuple[Tile, Overview, _Answer | None]:
-        """A tile and its view -> both, with what the network says of it; None where nothing is valid."""
-        tile, view = item
+    def look(self, tile: Tile) -> tuple[Tile, _Seen | None]:
+        """A tile, and what the network says of it; None where nothing is valid. Called from several threads."""
+        view = self._reader.read(tile.view)
         if not view.valid.any():
-            return tile, view, None
-        value, known = _single_value(view), self._known
+            return tile, None
+        value, known = _single_value(view, tile.core), self._known
         if value is not None and known is not None and known[0] == value:
-            return tile, view, known[1]
-        statistics = self._statistics and view.low is not None
-        answer = self._net.look(_tensor(view, self._device, statistics=statistics))
+            return tile, known[1]
+        packed, valid = _tensor(view, self._device, statistics=self.statistics), _cells(view.valid)
+        del view  # tens of megabytes that the network does not need
+        give_back()
+        features, saliency = self._net.look(packed)
+        seen = _Seen(
+            rate=tile.core_of(saliency.rate[0], 4).cpu().numpy() * tile.core_of(valid[None], 4)[0],
+            valid=tile.core_of(valid[None], 4)[0],
+            grid=tile.core_of(features.grid[0], 16).clamp(*LIMITS).to(GRID_DTYPE),
+        )
         if value is not None:
-            self._known = value, answer
-        return tile, view, answer
+            self._known = value, seen
+        return tile, seen
 
 
-def _single_value(view: Overview) -> bytes | None:
+def _cells(valid: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where any of the 4 x 4 overview pixels of a cell is valid."""
+    height, width = valid.shape
+    return np.asarray(np.any(valid.reshape(height // 4, 4, width // 4, 4) > 0, axis=(1, 3)))
+
+
+def _single_value(view: Overview, core: Window) -> bytes | None:
     """What tells a tile of one value from others (blocks that are not in a sparse file), None for any other tile."""
     planes = [view.valid[None], view.mean, *(plane for plane in (view.low, view.high) if plane is not None)]
     corners = [plane[:, :1, :1] for plane in planes]
     if any((plane != corner).any() for plane, corner in zip(planes, corners, strict=True)):
         return None
-    return b"".join([*(corner.tobytes() for corner in corners), repr(view.valid.shape).encode()])
+    return b"".join(
+        [*(corner.tobytes() for corner in corners), repr((view.valid.shape, core.height, core.width)).encode()]
+    )
 
 
 def _tensor(view: Overview, device: torch.device, *, statistics: bool) -> Tensor:
-    mean = torch.from_numpy(view.mean)[None]
-    low = torch.from_numpy(view.low)[None] if statistics and view.low is not None else None
-    high = torch.from_numpy(view.high)[None] if statistics and view.high is not None else None
-    packed = pack_overview(mean, low, high, torch.from_numpy(view.valid)[None, None])
-    return packed.to(device, memory_format=torch.channels_last)
+    """The network's input `[1, 3C + 2, H, W]`, packed in strips of rows: packing takes four times what it gives."""
+    _, height, width = view.mean.shape
+    packed = torch.empty(1, overview_channels(len(view.mean)), height, width, memory_format=torch.channels_last)
+    for top in range(0, height, PACKED_ROWS):
+        rows = slice(top, top + PACKED_ROWS)
+        mean, low, high = (
+            None if plane is None else torch.from_numpy(plane[:, rows])[None]
+            for plane in (view.mean, view.low if statistics else None, view.high if statistics else None)
+        )
+        assert mean is not None
+        packed[:, :, rows] = pack_overview(mean, low, high, torch.from_numpy(view.valid[rows])[None, None])
+    return packed.to(device)

@@ -63,6 +63,7 @@ def inspect_windows(
     min_score: float,
     keep_features: bool,
     concurrent: bool,
+    n_workers: int | None = None,
     done: Callable[[Seen], None],
 ) -> list[Seen]:
     """Read, look at and decode windows.
@@ -80,6 +81,7 @@ def inspect_windows(
         min_score: lowest score that is kept.
         keep_features: whether the records hold tokens and pooled features.
         concurrent: whether the finder may be called from several threads.
+        n_workers: how many batches are looked at at once, at most; None for the usual number.
         done: called for every window that is finished.
 
     Returns:
@@ -112,9 +114,9 @@ def inspect_windows(
     batch_px = BATCH_PX.get(device.type, BATCH_PX["cpu"])
     batches = in_file_order(planned, batch_px=batch_px)
     read = read_ahead(source, scaling, batches, batch_px=batch_px)
-    n_workers = workers(len(batches), device) if concurrent else 1
+    n_threads = workers(len(batches), device, most=n_workers) if concurrent else 1
     result = []
-    for part in side_by_side(look, read, n_workers=n_workers):
+    for part in side_by_side(look, read, n_workers=n_threads):
         result += part
         for seen in part:
             done(seen)

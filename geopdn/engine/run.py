@@ -22,6 +22,7 @@ from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap, look_at_overview
 from geopdn.engine.stage import Stage, TileProgress
 from geopdn.geometry.window import Size, Window
+from geopdn.memory import MemoryPlan
 from geopdn.merge import MergeRule, decide
 from geopdn.model.patchdrivenet import DENSE_SIDE
 from geopdn.model.weights import LoadedModel
@@ -56,11 +57,20 @@ def detect(
         SceneReadError: a window cannot be read and `options.strict` is set.
     """
     options = options or DetectOptions()
-    stage = own_stage(source, model, device=torch.device(options.device), statistics=options.statistics)
+    stage = own_stage(
+        source, model, device=torch.device(options.device), statistics=options.statistics, memory=options.memory
+    )
     return run_stage(stage, options, report=report, inside=inside)
 
 
-def own_stage(source: PixelSource, model: LoadedModel, *, device: torch.device, statistics: bool = True) -> Stage:
+def own_stage(
+    source: PixelSource,
+    model: LoadedModel,
+    *,
+    device: torch.device,
+    statistics: bool = True,
+    memory: MemoryPlan | None = None,
+) -> Stage:
     """The model's own high-resolution stage, on the scene at the model's pixel size.
 
     Args:
@@ -68,12 +78,15 @@ def own_stage(source: PixelSource, model: LoadedModel, *, device: torch.device, 
         model: network and header.
         device: where the network runs.
         statistics: see `DetectOptions`.
+        memory: likewise.
     """
     net = model.net.for_inference(device)
     stretch = resolve_stretch(source, Radiometry.from_dict(net.config.radiometry.model_dump()))
 
     def survey(progress: TileProgress) -> SceneMap:
-        return look_at_overview(source, net, stretch=stretch, device=device, progress=progress, statistics=statistics)
+        return look_at_overview(
+            source, net, stretch=stretch, device=device, progress=progress, statistics=statistics, memory=memory
+        )
 
     return Stage(
         source=source,
@@ -170,9 +183,12 @@ def run_stage(
     )
 
 
-def saliency_of(source: PixelSource, model: LoadedModel, *, device: str = "cpu") -> RunResult:
+def saliency_of(
+    source: PixelSource, model: LoadedModel, *, device: str = "cpu", memory: MemoryPlan | None = None
+) -> RunResult:
     """The expected counts alone: no window is looked at."""
-    return detect(source, model, DetectOptions(budget=Budget(windows=0), device=device, keep_saliency=True))
+    options = DetectOptions(budget=Budget(windows=0), device=device, keep_saliency=True, memory=memory)
+    return detect(source, model, options)
 
 
 def saliency_rates(

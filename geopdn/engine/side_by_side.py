@@ -13,15 +13,17 @@ from typing import TypeVar
 
 import torch
 
-MOST = 4  # at once: each needs memory for its maps; more cores are shared out among them
+from geopdn.memory import MOST_WORKERS
+
+MOST = MOST_WORKERS  # at once: each needs memory for its maps; more cores are shared out among them
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def workers(n_items: int, device: torch.device) -> int:
-    """How many items are worked on at once: on a CPU as many as there are threads, up to `MOST`, else one."""
-    return max(1, min(MOST, torch.get_num_threads(), n_items)) if device.type == "cpu" else 1
+def workers(n_items: int, device: torch.device, *, most: int | None = None) -> int:
+    """How many items are worked on at once: on a CPU as many as there are threads, up to `most`, else one."""
+    return max(1, min(most or MOST, torch.get_num_threads(), n_items)) if device.type == "cpu" else 1
 
 
 def side_by_side(work: Callable[[Item], Answer], items: Iterable[Item], *, n_workers: int) -> Iterator[Answer]:

@@ -110,6 +110,7 @@ def stream(
     level: int,
     progress: Callable[[int, int], None] | None = None,
     on_failure: Callable[[Window, SceneReadError], None] | None = None,
+    part_bytes: int | None = None,
 ) -> Iterator[tuple[Window, Cells]]:
     """All cells of one level, part by part, from one pass over the full resolution in the order of its blocks.
 
@@ -118,12 +119,13 @@ def stream(
         level: the cells' level; the windows that are yielded lie on it and cover it once.
         progress: called with the scene pixels done and in all.
         on_failure: called with each window that cannot be read, which is then left out; None raises instead.
+        part_bytes: scene pixels that are summarised in one go, where blocks are not larger; None for `PART_BYTES`.
 
     Raises:
         SceneReadError: a block cannot be read.
     """
     total, done = source.size.area, 0
-    parts = deque(_parts(source, level=level))
+    parts = deque(_parts(source, level=level, part_bytes=part_bytes or PART_BYTES))
     pending: deque[tuple[Window, Future[Cells]]] = deque()
     with ThreadPoolExecutor(READERS, thread_name_prefix="overview") as pool:
         while parts or pending:
@@ -141,6 +143,13 @@ def stream(
             done += int(existing(part, source.size).sum())
             if progress is not None:
                 progress(done, total)
+
+
+def largest_part(source: PixelSource, *, level: int, part_bytes: int) -> int:
+    """Bytes of the scene pixels that `stream` summarises in one go when asked for `part_bytes`: at least a block."""
+    part = next(_parts(source, level=level, part_bytes=part_bytes)).at_full_resolution().clip(source.size)
+    assert part is not None
+    return part.area * len(source.band_names) * source.dtype.itemsize
 
 
 def _read(source: PixelSource, part: Window) -> Cells:
@@ -169,10 +178,10 @@ def _piecewise(
             yield piece, cells
 
 
-def _parts(source: PixelSource, *, level: int) -> Iterator[Window]:
-    """Windows that cover a level, of about `PART_BYTES` at full resolution, along the file's blocks."""
+def _parts(source: PixelSource, *, level: int, part_bytes: int) -> Iterator[Window]:
+    """Windows that cover a level, of about `part_bytes` at full resolution, along the file's blocks."""
     block: Size = getattr(source, "block", Size(512, 512))
-    area = max(PART_BYTES // (len(source.band_names) * source.dtype.itemsize), 1)
+    area = max(part_bytes // (len(source.band_names) * source.dtype.itemsize), 1)
     wide = _along(block.width, math.isqrt(area), level=level)
     tall = _along(block.height, area // min(wide << level, source.size.width), level=level)
     size = source.size.at_level(level)

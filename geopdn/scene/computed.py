@@ -1,9 +1,10 @@
-"""An overview computed from all pixels of a scene and kept, in memory or in temporary files."""
+"""An overview computed from all pixels of a scene and kept, in memory or in a temporary file."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geopdn.errors import SceneReadError
-    from geopdn.geometry.window import Window
+    from geopdn.geometry.window import Size, Window
     from geopdn.scene.reader import PixelSource
 
 
@@ -41,10 +42,11 @@ class ComputedCells:
         source: what is read from.
         level: the cells' level.
         progress: called with the scene pixels done and in all.
-        memory_bytes: above this the cells lie in temporary files, which are removed when they are closed.
+        memory_bytes: above this the cells lie in a temporary file, which is removed when they are closed.
+        part_bytes: see `stream`.
 
     Raises:
-        ResourceLimitError: no room for the temporary files.
+        ResourceLimitError: no room for the temporary file.
     """
 
     def __init__(
@@ -54,74 +56,118 @@ class ComputedCells:
         level: int,
         progress: Callable[[int, int], None] | None,
         memory_bytes: int,
+        part_bytes: int | None = None,
     ) -> None:
         size, n_bands = source.size.at_level(level), len(source.band_names)
-        planes = (n_bands, size.height, size.width)
-        kinds = {"mean": _mean_dtype(source.dtype), "low": source.dtype, "high": source.dtype}
-        count = np.min_scalar_type(1 << (2 * level))
-        total = size.area * (n_bands * sum(kind.itemsize for kind in kinds.values()) + count.itemsize)
+        kind = np.dtype(
+            [
+                ("mean", _mean_dtype(source.dtype), n_bands),
+                ("low", source.dtype, n_bands),
+                ("high", source.dtype, n_bands),
+                ("count", np.min_scalar_type(1 << (2 * level))),
+            ]
+        )
+        total = size.area * kind.itemsize
         self.folder: tempfile.TemporaryDirectory[str] | None = None
+        self._held: _InMemory | _OnDisk | None = None
         if total > memory_bytes:
             self.folder = tempfile.TemporaryDirectory(prefix="geopdn-", ignore_cleanup_errors=True)
         try:
-            self._cells: Cells | None = Cells(
-                **{name: self._allocate(name, planes, kind) for name, kind in kinds.items()},
-                count=self._allocate("count", planes[1:], count),
-            )
+            self._held = _InMemory(size, kind) if self.folder is None else _OnDisk(Path(self.folder.name), size, kind)
             unread: list[Unread] = []
 
             def record(window: Window, error: SceneReadError) -> None:
                 unread.append(Unread(window, str(error)))
 
-            for window, cells in stream(source, level=level, progress=progress, on_failure=record):
-                self._store(window, cells)
+            for window, cells in stream(
+                source, level=level, progress=progress, on_failure=record, part_bytes=part_bytes
+            ):
+                part = np.empty((window.height, window.width), kind)
+                for name in ("mean", "low", "high"):
+                    part[name] = np.moveaxis(getattr(cells, name), 0, -1)
+                part["count"] = cells.count
+                self._held.write(window, part)
         except BaseException:
             self.close()
             raise
         self.unread = tuple(unread)
 
-    def _allocate(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Zeros, in memory or in a file whose room is reserved: a full disk would end the process later."""
-        if self.folder is None:
-            return np.zeros(shape, dtype)
-        path = Path(self.folder.name, name)
-        try:
-            with path.open("wb") as file:
-                n_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file.fileno(), 0, n_bytes)
-                else:
-                    file.truncate(n_bytes)
-            return np.memmap(path, dtype, mode="r+", shape=shape)
-        except OSError as error:
-            raise ResourceLimitError(
-                f"no room for {n_bytes >> 20} MiB of a computed overview in {self.folder.name} ({error.strerror}): set "
-                "TMPDIR to a larger disk, or write the overview once with `geopdn prepare`"
-            ) from error
-
-    def _store(self, window: Window, part: Cells) -> None:
-        cells = self._held()
-        place = np.s_[..., window.row : window.row_stop, window.col : window.col_stop]
-        cells.mean[place], cells.low[place], cells.high[place] = part.mean, part.low, part.high
-        cells.count[place] = part.count
-
     def read(self, window: Window) -> Cells:
         """The cells of a window inside their level."""
-        cells = self._held()
-        place = np.s_[..., window.row : window.row_stop, window.col : window.col_stop]
-        return Cells(*(np.asarray(array[place]) for array in (cells.mean, cells.low, cells.high, cells.count)))
-
-    def _held(self) -> Cells:
-        if self._cells is None:
+        if self._held is None:
             msg = "the overview is closed: open it again"
             raise ValueError(msg)
-        return self._cells
+        part = self._held.read(window)
+        mean, low, high = (np.ascontiguousarray(np.moveaxis(part[name], -1, 0)) for name in ("mean", "low", "high"))
+        return Cells(mean, low, high, np.ascontiguousarray(part["count"]))
 
     def close(self) -> None:
-        """Release memory and temporary files."""
-        self._cells = None
+        """Release memory and the temporary file."""
+        if self._held is not None:
+            self._held.close()
+        self._held = None
         if self.folder is not None:
             self.folder.cleanup()
+
+
+class _InMemory:
+    """Records of all cells as an array."""
+
+    def __init__(self, size: Size, kind: np.dtype[Any]) -> None:
+        self._cells = np.zeros((size.height, size.width), kind)
+
+    def write(self, window: Window, part: NDArray[Any]) -> None:
+        self._cells[window.row : window.row_stop, window.col : window.col_stop] = part
+
+    def read(self, window: Window) -> NDArray[Any]:
+        return self._cells[window.row : window.row_stop, window.col : window.col_stop]
+
+    def close(self) -> None:
+        pass
+
+
+class _OnDisk:
+    """Records of all cells in a file, row by row. Written and read, not mapped: mapped pages count as memory.
+
+    The file's room is reserved: a full disk would end the process later.
+    """
+
+    def __init__(self, folder: Path, size: Size, kind: np.dtype[Any]) -> None:
+        self._kind, self._width = kind, size.width
+        self._lock = threading.Lock()
+        n_bytes = size.area * kind.itemsize
+        try:
+            self._file = (folder / "cells").open("w+b", buffering=0)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._file.fileno(), 0, n_bytes)
+            else:
+                self._file.truncate(n_bytes)
+        except OSError as error:
+            raise ResourceLimitError(
+                f"no room for {n_bytes >> 20} MiB of a computed overview in {folder} ({error.strerror}): set TMPDIR to "
+                "a larger disk, or write the overview once with `geopdn prepare`"
+            ) from error
+
+    def write(self, window: Window, part: NDArray[Any]) -> None:
+        for offset, record in enumerate(part):
+            with self._lock:
+                self._seek(window.row + offset, window.col)
+                self._file.write(record.tobytes())
+
+    def read(self, window: Window) -> NDArray[Any]:
+        part = np.empty((window.height, window.width), self._kind)
+        rows = part.view(np.uint8).reshape(window.height, -1)
+        for offset in range(window.height):
+            with self._lock:
+                self._seek(window.row + offset, window.col)
+                self._file.readinto(rows[offset])
+        return part
+
+    def _seek(self, row: int, col: int) -> None:
+        self._file.seek((row * self._width + col) * self._kind.itemsize)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _mean_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

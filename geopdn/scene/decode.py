@@ -119,13 +119,16 @@ class Decoder:
 
 
 def is_sparse(dataset: Any, nodata: tuple[float | None, ...]) -> bool:
-    """Whether blocks missing in a file stand for something known: in a GeoTIFF without palette and mask band.
+    """Whether blocks missing in a file stand for something known: in a tiled GeoTIFF without palette and mask band.
+
+    GDAL shows a file that is one compressed strip as rows, of which all but the first seem to be missing.
 
     Args:
         dataset: the file.
         nodata: of the bands, None where the file has none that its type can hold.
     """
-    plain = dataset.driver == "GTiff" and palette_of(dataset) is None and not has_mask_band(dataset)
+    tiled = dataset.driver == "GTiff" and dataset.block_shapes[0][1] < dataset.width
+    plain = tiled and palette_of(dataset) is None and not has_mask_band(dataset)
     return plain and (dataset.nodata is None) == all(value is None for value in nodata)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import rasterio
@@ -12,7 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from geopdn.errors import SceneError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no sidecar is believed, no folder listed on a server
@@ -25,6 +26,17 @@ GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_HTTP_LOW_SPEED_TIME": 20,
     "GDAL_HTTP_LOW_SPEED_LIMIT": 1000,
 }
+
+
+@contextmanager
+def block_cache(n_bytes: int) -> Iterator[None]:
+    """While the block runs, GDAL keeps at most so many bytes of decoded blocks, of all files and threads together."""
+    before = GDAL_OPTIONS["GDAL_CACHEMAX"]
+    GDAL_OPTIONS["GDAL_CACHEMAX"] = n_bytes
+    try:
+        yield
+    finally:
+        GDAL_OPTIONS["GDAL_CACHEMAX"] = before
 
 
 def environment() -> rasterio.Env:
@@ -60,7 +72,7 @@ class Handles:
         self.drivers = tuple(drivers)
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._all: list[Any] = []
+        self._all: list[tuple[threading.Thread, Any]] = []
         self._closed = False
 
     def get(self, overview: int | None = None) -> Any:
@@ -79,10 +91,18 @@ class Handles:
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 dataset = open_raster(self.path, drivers=self.drivers, **options)
             with self._lock:
-                self._all.append(dataset)
+                self._close_ended()
+                self._all.append((threading.current_thread(), dataset))
             self.drivers = (dataset.driver,)
             mine[overview] = dataset
         return mine[overview]
+
+    def _close_ended(self) -> None:
+        """Close the datasets of threads that have ended: each holds a block and the places of all blocks."""
+        for thread, dataset in self._all:
+            if not thread.is_alive():
+                dataset.close()
+        self._all = [(thread, dataset) for thread, dataset in self._all if thread.is_alive()]
 
     @property
     def is_remote(self) -> bool:
@@ -93,7 +113,7 @@ class Handles:
         """Close every thread's datasets; no thread may be reading."""
         with self._lock:
             self._closed = True
-            for dataset in self._all:
+            for _, dataset in self._all:
                 dataset.close()
             self._all.clear()
 

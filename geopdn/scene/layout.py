@@ -39,6 +39,10 @@ class Layout:
     """See `scales`."""
     block: Size
     """What GDAL decodes at a time."""
+    block_bytes: int
+    """What a thread holds to read one: decoded, with all bands stored together; of a single strip, as it is stored."""
+    is_one_strip: bool
+    """The file is one compressed strip: GDAL shows rows, each thread holds all of it and decodes from its start."""
     decoder: Decoder
     """Reads them."""
 
@@ -69,7 +73,8 @@ def layout_of(dataset: Any, wanted: Sequence[str | int] | None, *, name: str) ->
         )
     indexes = tuple(1 if palette is not None else data[number - 1] for number in chosen)
     stored = _common_dtype([dataset.dtypes[number - 1] for number in indexes], name=name)
-    block = _checked_block(dataset, itemsize=stored.itemsize, name=name)
+    block, block_bytes = _checked_block(dataset, itemsize=stored.itemsize, name=name)
+    strip_bytes = _one_strip(dataset, block)
     held = {n: usable_nodata(dataset.nodatavals[n - 1], stored, name=name) for n in dict.fromkeys(indexes)}
     plain = palette is not None
     return Layout(
@@ -81,6 +86,8 @@ def layout_of(dataset: Any, wanted: Sequence[str | int] | None, *, name: str) ->
         scales=tuple(1.0 if plain else float(dataset.scales[number - 1]) for number in indexes),
         offsets=tuple(0.0 if plain else float(dataset.offsets[number - 1]) for number in indexes),
         block=block,
+        block_bytes=max(block_bytes, strip_bytes),
+        is_one_strip=strip_bytes > 0,
         decoder=Decoder(
             indexes=tuple(held),
             nodata=tuple(held.values()),
@@ -103,8 +110,8 @@ def _common_dtype(names: Sequence[str], *, name: str) -> np.dtype[Any]:
     return dtype
 
 
-def _checked_block(dataset: Any, *, itemsize: int, name: str) -> Size:
-    """The size of a block, refused where decoding one would take too much memory."""
+def _checked_block(dataset: Any, *, itemsize: int, name: str) -> tuple[Size, int]:
+    """The size of a block and its bytes, refused where decoding one would take too much memory."""
     height, width = dataset.block_shapes[0]
     together = dataset.count if dataset.interleaving is not None and dataset.interleaving.name == "pixel" else 1
     decoded = height * width * together * itemsize
@@ -113,4 +120,13 @@ def _checked_block(dataset: Any, *, itemsize: int, name: str) -> Size:
             f"{name}: one block of {height} x {width} px decodes to {decoded >> 20} MiB, at most "
             f"{MAX_BLOCK_BYTES >> 20} MiB are possible: rewrite it with `gdal_translate -of COG`"
         )
-    return Size(height, width)
+    return Size(height, width), decoded
+
+
+def _one_strip(dataset: Any, block: Size) -> int:
+    """Bytes, as stored, of a file that is one compressed strip; 0 for any other."""
+    shown_as_rows = dataset.driver == "GTiff" and block.height == 1 < dataset.height and block.width == dataset.width
+    if not shown_as_rows or dataset.compression is None:
+        return 0
+    sizes = [int(dataset.get_tag_item(f"BLOCK_SIZE_0_{row}", "TIFF", bidx=1) or 0) for row in (0, 1)]
+    return sizes[0] if sizes[1] == 0 else 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from geopdn.errors import NoOverviewsWarning
-from geopdn.scene.cells import Cells, existing
+from geopdn.scene.cells import Cells, existing, largest_part
 from geopdn.scene.computed import ComputedCells, Unread
 from geopdn.scene.reader import Pixels, Scene
 from geopdn.scene.resample import ResampledScene
@@ -72,6 +72,8 @@ class OverviewReader:
         self.size = source.size.at_level(level)
         self.unread = unread
         """Windows of a computed overview under which the scene is damaged; `valid` is 0 there."""
+        self.has_ranges = kind != "overviews"
+        """Whether minima and maxima are known."""
         self._fetch, self._close = fetch, close
         self._scene_size = source.size
         self._stretch = stretch
@@ -88,8 +90,7 @@ class OverviewReader:
             raise ValueError(msg)
         shape = (len(self._stretch.low), window.height, window.width)
         mean = np.zeros(shape, np.float32)
-        ranged = self.kind != "overviews"
-        low, high = (np.zeros(shape, np.float32), np.zeros(shape, np.float32)) if ranged else (None, None)
+        low, high = (np.zeros(shape, np.float32), np.zeros(shape, np.float32)) if self.has_ranges else (None, None)
         valid = np.zeros(shape[1:], np.float32)
         inside = window.clip(self.size)
         if inside is not None:
@@ -125,6 +126,7 @@ def open_overview(
     stretch: Stretch,
     progress: Callable[[int, int], None] | None = None,
     memory_bytes: int = 256 << 20,
+    part_bytes: int | None = None,
     sidecar: Path | None = None,
 ) -> OverviewReader:
     """Open the overview of a scene: its sidecar, else its own overviews (means only), else one pass over its pixels.
@@ -137,6 +139,7 @@ def open_overview(
         stretch: the source's.
         progress: called with the pixels done and in all, during a pass.
         memory_bytes: an overview computed here that is larger lies in temporary files.
+        part_bytes: scene pixels that a pass summarises in one go, None for the usual number.
         sidecar: where the sidecar of a `Scene` lies, if not beside it.
 
     Raises:
@@ -166,7 +169,7 @@ def open_overview(
             NoOverviewsWarning,
             stacklevel=2,
         )
-    computed = ComputedCells(source, level=level, progress=progress, memory_bytes=memory_bytes)
+    computed = ComputedCells(source, level=level, progress=progress, memory_bytes=memory_bytes, part_bytes=part_bytes)
     return OverviewReader(
         computed.read,
         close=computed.close,
@@ -176,6 +179,23 @@ def open_overview(
         stretch=stretch,
         unread=computed.unread,
     )
+
+
+def bytes_in_one_go(source: PixelSource, *, level: int, part_bytes: int) -> int:
+    """Bytes of scene pixels that `open_overview` will summarise in one go: 0 where it finds an overview.
+
+    Args:
+        source: see `open_overview`.
+        level: likewise.
+        part_bytes: wanted; blocks may be larger.
+    """
+    if _has_overviews(source, level=level):
+        return 0
+    found = Sidecar.find(source, level=level) if isinstance(source, Scene) else None
+    if found is None:
+        return largest_part(source, level=level, part_bytes=part_bytes)
+    found.close()
+    return 0
 
 
 def _has_overviews(source: PixelSource, *, level: int) -> bool:

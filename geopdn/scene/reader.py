@@ -162,6 +162,7 @@ class Scene:
         self.all_band_names, self.band_names = layout.all_band_names, layout.band_names
         self.band_indexes, self.dtype, self.nodata = layout.band_indexes, layout.dtype, layout.nodata
         self.scales, self.offsets, self.block = layout.scales, layout.offsets, layout.block
+        self.block_bytes, self.is_one_strip = layout.block_bytes, layout.is_one_strip
         self.is_palette = layout.decoder.palette is not None
         self.has_alpha, self.has_mask = layout.decoder.alpha is not None, layout.decoder.has_mask
 

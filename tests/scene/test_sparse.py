@@ -49,3 +49,14 @@ def test_missing_blocks_read_as_what_they_stand_for(tmp_path, monkeypatch, nodat
                 assert np.array_equal(a.valid, b.valid)
     assert True in absent
     assert False in absent
+
+
+@pytest.mark.parametrize("rows", [1, 64, SIZE])
+def test_strips_are_never_taken_for_missing(tmp_path, rows):
+    pixels = np.random.default_rng(2).integers(1, 255, (1, SIZE, SIZE), np.uint8)
+    profile = {"driver": "GTiff", "count": 1, "height": SIZE, "width": SIZE, "dtype": "uint8", "compress": "deflate"}
+    with rasterio.open(tmp_path / "strips.tif", "w", **profile, blockysize=rows) as out:
+        out.write(pixels)
+    with Scene.open(tmp_path / "strips.tif") as scene:
+        for row in (0, 1, SIZE // 2):
+            assert (scene.read(Window(row, 0, 9, SIZE)).values == pixels[:, row : row + 9]).all()
