@@ -10,7 +10,7 @@ import typer
 
 from geopdn.cli import options
 from geopdn.cli.destinations import checked_folder
-from geopdn.cli.messages import say
+from geopdn.cli.messages import say, tell
 from geopdn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def evaluate(
         report = evaluate_result(detections, there, frame=frame, iou=iou, one_class=one_class, place=place)
         if output is not None:
             _write(report, output)
-    typer.echo(_record(report) if as_json else report.to_markdown(), nl=False)
+    tell(_record(report) if as_json else report.to_markdown(), nl=False)
     for names, what in (
         (report.without_labels, "has detections but no labels"),
         (report.without_result, "has labels but no detections"),

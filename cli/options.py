@@ -21,6 +21,14 @@ AnyScale = Annotated[
     bool, typer.Option("--any-scale", help="Also accept pixels over three times larger or smaller than the model's.")
 ]
 AllowVrt = Annotated[bool, typer.Option("--allow-vrt", help="Accept a VRT whose sources lie in its own folder.")]
+AllowHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="HOST",
+        help="Trust this host of URLs although it is not a public one; may be given several times.",
+    ),
+]
 NoOverviews = Annotated[
     bool, typer.Option("--no-overviews", help="Do not believe the scene's overviews; read full resolution instead.")
 ]

@@ -1,4 +1,4 @@
-"""Which hosts may be asked for a scene: public ones, and those that are named; redirects are followed and judged here."""
+"""Which hosts may be asked for a scene: public ones and those that are named. Redirects are judged step by step."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ _ELEMENTS: dict[str, frozenset[str]] = {
     "ScaleRatio": _NONE,
 }
 """What gdalbuildvrt writes: elements and their attributes. GDAL takes an attribute for an element of that name,
-and both in any case: `<SimpleSource sourcefilename="/etc/passwd">` names a source. So each is allowed by its letters."""
+and both in any case: `<SimpleSource sourcefilename="/etc/passwd">` names a source. So the exact letters are allowed."""
 
 _UNREAD = ("<!--", "<![CDATA[", "<!DOCTYPE", "<!ENTITY")
 """What GDAL's parser and Python's may read differently."""
