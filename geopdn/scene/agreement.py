@@ -46,8 +46,8 @@ def warn_of_mismatch(source: PixelSource, *, level: int) -> None:
             mean, expected = difference
             warnings.warn(
                 f"{source.name}: its overviews do not show what full resolution shows around row {fine.row}, column "
-                f"{fine.col}: a mean of {mean:.4g} instead of {expected:.4g}; make them again (gdaladdo), or leave them "
-                "out with --no-overviews",
+                f"{fine.col}: a mean of {mean:.4g} instead of {expected:.4g}; make them again (gdaladdo), or "
+                "leave them out with --no-overviews",
                 OverviewMismatchWarning,
                 stacklevel=3,
             )
