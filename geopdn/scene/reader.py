@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from pyproj import CRS
 
     from geopdn.geometry.window import Size, Window
+
+
+PAUSE_S = 1.0
+"""Before a window of a remote scene is asked for again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,8 +194,7 @@ class Scene:
         if inside is None:
             return Pixels(np.zeros((len(self.band_names), *shape), self.dtype), np.zeros(shape, np.bool_))
         try:
-            with environment():
-                values, valid = self._pyramid.read(inside)
+            values, valid = self._read_inside(inside)
         except RasterioError as error:
             raise SceneReadError(
                 f"{self.name}: rows {inside.row}-{inside.row_stop}, columns {inside.col}-{inside.col_stop} of level "
@@ -205,6 +209,16 @@ class Scene:
         padded[:, rows, cols] = values
         known[rows, cols] = True if valid is None else valid
         return Pixels(padded, known)
+
+    def _read_inside(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Values and mask; once more after a pause over a network, where GDAL tries again for some errors only."""
+        with environment():
+            if self._handles.is_remote:
+                try:
+                    return self._pyramid.read(window)
+                except RasterioError:
+                    time.sleep(PAUSE_S)
+            return self._pyramid.read(window)
 
     def to_xarray(self, *, chunks: int | dict[str, int] | str | None = None, masked: bool = False) -> xarray.DataArray:
         """Level 0 as a lazy DataArray `(band, y, x)`, see `geopdn.scene.lazy.to_xarray`."""
