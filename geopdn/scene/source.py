@@ -50,6 +50,8 @@ def check_source(
     text = fspath(path)
     if not text or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
         raise SceneOpenError(f"{text!r} is not a path: it is empty or has control characters")
+    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in text):
+        raise SceneOpenError(f"{text!r} is not UTF-8, as GDAL needs it: rename the file")
     if re.match(r"https?://", text, re.IGNORECASE):
         return f"/vsicurl/{settled(text, allow_hosts=allow_hosts)}", list(RASTER_DRIVERS)
     if "://" in text or text.startswith("/vsi"):
