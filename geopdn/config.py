@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -90,6 +91,16 @@ class RadiometryConfig(Strict):
     high: tuple[float, ...]
     dtypes: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _is_a_range(self) -> RadiometryConfig:
+        if len(self.low) != len(self.high) or not self.low:
+            msg = f"as many low as high limits are needed, got {self.low} and {self.high}"
+            raise ValueError(msg)
+        if not all(-math.inf < low < high < math.inf for low, high in zip(self.low, self.high, strict=True)):
+            msg = f"finite limits with low < high are needed, got {self.low} and {self.high}"
+            raise ValueError(msg)
+        return self
+
 
 class ModelConfig(Strict):
     """What a PatchDriveNet is: everything needed to build it and to feed it.
@@ -157,6 +168,12 @@ class ModelConfig(Strict):
             raise ValueError(msg)
         if len({kind.name for kind in self.kinds}) != len(self.kinds):
             msg = "kinds of windows must differ in extent"
+            raise ValueError(msg)
+        if self.dim % self.heads:
+            msg = f"dim must be a multiple of heads, got {self.dim} and {self.heads}"
+            raise ValueError(msg)
+        if len(self.radiometry.low) not in (1, len(self.bands)):
+            msg = f"radiometry has limits for {len(self.radiometry.low)} bands, the model has {len(self.bands)}"
             raise ValueError(msg)
         odd = [kind.extent for kind in self.kinds if kind.extent % 64]
         if odd:
@@ -321,7 +338,7 @@ def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
         content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, OverflowError) as error:  # dates, long numbers
         raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{name}: expected a mapping of sections at the top, got {type(content).__name__}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import rasterio
@@ -12,7 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from geopdn.errors import SceneError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no sidecar is believed, no folder listed on a server
@@ -60,6 +61,8 @@ class Handles:
         self.drivers = tuple(drivers)
         self._local = threading.local()
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._n_reading = 0
         self._all: list[Any] = []
         self._closed = False
 
@@ -84,15 +87,34 @@ class Handles:
             mine[overview] = dataset
         return mine[overview]
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """While the block runs, nobody closes a dataset: one that is closed under a reader crashes the process.
+
+        Raises:
+            SceneError: the handles are closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise SceneError(f"{self.path} is closed: open the scene again")
+            self._n_reading += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_reading -= 1
+                self._idle.notify_all()
+
     @property
     def is_remote(self) -> bool:
         """Whether the file is read over the network."""
         return self.path.startswith("/vsi")
 
     def close(self) -> None:
-        """Close every thread's datasets; no thread may be reading."""
+        """Close every thread's datasets, once those that are being read have been; a run may have ended in between."""
         with self._lock:
             self._closed = True
+            self._idle.wait_for(lambda: not self._n_reading)
             for dataset in self._all:
                 dataset.close()
             self._all.clear()

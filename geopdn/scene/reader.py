@@ -212,7 +212,7 @@ class Scene:
 
     def _read_inside(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Values and mask; once more after a pause over a network, where GDAL tries again for some errors only."""
-        with environment():
+        with self._handles.reading(), environment():
             if self._handles.is_remote:
                 try:
                     return self._pyramid.read(window)
@@ -231,7 +231,7 @@ class Scene:
         return self._file_stamp() != self._stamp
 
     def close(self) -> None:
-        """Close every thread's handle; no thread may be reading."""
+        """Close every thread's handle; waits for windows that are being read."""
         self._handles.close()
 
     def __enter__(self) -> Self:
