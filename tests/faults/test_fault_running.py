@@ -52,7 +52,7 @@ assert len(counted) == 1000
 """
 
 CLOSED = """
-import sys, threading
+import sys, threading, time
 from geopdn.errors import SceneError
 from geopdn.geometry.window import Window
 from geopdn.scene import Scene
@@ -63,12 +63,13 @@ for _ in range(30):
         begun.wait()
         try:
             while True:
-                scene.read(Window(0, 0, 512, 512))
+                scene.read(Window(0, 0, 1500, 1500))
         except SceneError as error:
             assert "closed" in str(error)
     threads = [threading.Thread(target=work) for _ in range(4)]
     [thread.start() for thread in threads]
     begun.wait()
+    time.sleep(0.01)
     scene.close()
     [thread.join() for thread in threads]
 """
@@ -109,7 +110,7 @@ def test_72_eight_threads_read_a_thousand_windows(tmp_path, make_scene):
 
 def test_72_a_scene_is_closed_when_nobody_reads_it_any_more(tmp_path, make_scene):
     """A run that fails leaves readers behind for a moment; closing under one is a segfault."""
-    make_scene(tmp_path / "a.tif", size=(512, 512))
+    make_scene(tmp_path / "a.tif", size=(1500, 1500))
     process(CLOSED, tmp_path / "a.tif", folder=tmp_path)
 
 
