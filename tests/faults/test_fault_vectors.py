@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 import zipfile
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -279,3 +280,11 @@ def test_61_the_validator_of_gdal_finds_nothing(cli, scene, exact, tmp_path):
     assert set(srs) == {(32631,)}  # what the validator does not look at
     found = validator.check(str(path), abort_at_first_error=False, extra_checks=True, warning_as_error=True)
     assert [problem for problem in found if "gpkg_schema" not in str(problem)] == []
+
+
+def test_cogs_are_valid_to_others(cli, tmp_path):
+    validate = pytest.importorskip("rio_cogeo.cogeo").cog_validate
+    assert cli("simulate", "airport", "-o", "s.tif", "--size", "1024", "--objects", "3", "-q").code == 0
+    for path in (tmp_path / "s.tif", Path(__file__).parents[2] / "sample_scenes" / "airport.tif"):
+        valid, errors, _ = validate(path)
+        assert (valid, errors) == (True, [])
