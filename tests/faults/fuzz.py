@@ -196,6 +196,7 @@ def run_for(name: str, seconds: float, *, seed: int, only: int | None = None) ->
     counted = {"opened": 0, "refused": 0}
     with tempfile.TemporaryDirectory() as folder:
         content, most, look = TARGETS[name](Path(folder))
+        assert look(content) == "opened"  # imports what it needs, before the time counts
         started, number = time.monotonic(), only or 0
         while time.monotonic() - started < seconds:
             changed = mutated(content, np.random.default_rng([seed, number]), most=most)
