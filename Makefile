@@ -73,6 +73,8 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	@echo "Installing geopdn, its dependencies and the checks' into $(VENV) (some minutes, once) ..."
 	$(BIN)/python -m pip install -q -e ".[dev]"
+	@# GDAL's validator of GeoPackages is a plain script, but the package asks for bindings that have to be compiled.
+	$(BIN)/python -m pip install -q --no-deps "gdal-utils>=3.10"
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-bench: pyproject.toml | $(BIN)/python

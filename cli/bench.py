@@ -10,7 +10,7 @@ import typer
 
 from geopdn.cli import options
 from geopdn.cli.destinations import checked_folder
-from geopdn.cli.messages import say
+from geopdn.cli.messages import say, tell
 from geopdn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def bench(
         record = json.dumps([row.to_dict() for row in rows], indent=1, allow_nan=False) + "\n"
         if output is not None:
             _write(output, text, record, rows, title=f"{loaded.header.name}, {len(scenes)} scenes, IoU {iou:g}")
-    typer.echo(record if as_json else text, nl=False)
+    tell(record if as_json else text, nl=False)
 
 
 def _numbers(option: str, text: str) -> list[float]:

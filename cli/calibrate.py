@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from geopdn.cli import options
-from geopdn.cli.messages import say
+from geopdn.cli.messages import say, tell
 from geopdn.cli.train import find_config, show_scores
 
 
@@ -38,5 +38,5 @@ def calibrate(
     settings = load_train_config(path)
     scenes = find_scenes(settings.data, base=path.resolve().parent)
     scores = calibrate_again(load_weights(weights), settings, scenes, path=output, say=say)
-    typer.echo(f"Wrote {output}.")
+    tell(f"Wrote {output}.")
     show_scores(scores)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geopdn.cli import options
-from geopdn.cli.messages import say
+from geopdn.cli.messages import say, tell
 from geopdn.cli.scenes import split_bands
 from geopdn.errors import ConfigError
 
@@ -71,9 +71,9 @@ def configure(
         temporary.write_text(text, encoding="utf-8")
     _summary(draft, seen, n_problems=len(seen.problems) + len(of_split))
     weights = Path("runs") / draft.name / f"{draft.name}.safetensors"
-    typer.echo(f"Wrote {output}. Read it, change what you know better, then:")
-    typer.echo(f"  geopdn train {output}")
-    typer.echo(f"  geopdn detect SCENE --model {weights}")
+    tell(f"Wrote {output}. Read it, change what you know better, then:")
+    tell(f"  geopdn train {output}")
+    tell(f"  geopdn detect SCENE --model {weights}")
 
 
 def _summary(draft: "Draft", seen: "Survey", *, n_problems: int) -> None:

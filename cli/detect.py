@@ -13,7 +13,7 @@ from geopdn.cli.destinations import Job, checked, plan_jobs
 from geopdn.cli.detectors import Stated, load_detector
 from geopdn.cli.device import resolve_device
 from geopdn.cli.memory import bound_of
-from geopdn.cli.messages import complain, say
+from geopdn.cli.messages import complain, say, tell
 from geopdn.cli.scenes import Reading, split_bands
 from geopdn.cli.search import Wish, search
 from geopdn.errors import ConfigError, GeopdnError
@@ -88,6 +88,7 @@ def detect(
     ] = False,
     any_scale: options.AnyScale = False,
     allow_vrt: options.AllowVrt = False,
+    allow_host: options.AllowHosts = None,
     pixel_output: options.PixelOutput = False,
     no_overviews: options.NoOverviews = False,
     as_json: options.Json = False,
@@ -160,6 +161,7 @@ def detect(
         bands=split_bands(bands),
         any_scale=any_scale,
         allow_vrt=allow_vrt,
+        allow_hosts=tuple(allow_host or ()),
         use_overviews=not no_overviews,
         pixel_output=pixel_output,
     )
@@ -209,7 +211,7 @@ def _one(job: Job, wish: Wish, *, as_json: bool, alone: bool) -> int:
         text = str(error)
         return complain(text if Path(job.scene).name in text else f"{job.scene}: {text}", error.exit_code)
     if as_json:
-        typer.echo(json.dumps(done.as_record(), allow_nan=False, ensure_ascii=False))
+        tell(json.dumps(done.as_record(), allow_nan=False, ensure_ascii=False))
     elif not wish.quiet:
-        typer.echo(done.as_text())
+        tell(done.as_text())
     return INCOMPLETE if done.result.facts["n_failed"] else 0

@@ -130,10 +130,8 @@ def opened_for(
 
 def _open(path: str, bands: Sequence[str] | None, reading: Reading) -> "Scene":
     """The scene in a detector's bands, in all of them where it does not say which."""
-    from geopdn.scene import Scene
-
     try:
-        return Scene.open(path, bands=bands, allow_vrt=reading.allow_vrt, use_overviews=reading.use_overviews)
+        return reading.open(path, bands=bands)
     except (BandError, ResourceLimitError) as error:
         raise type(error)(str(error).replace("--bands", "--detector-bands")) from None
 

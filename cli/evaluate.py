@@ -10,12 +10,13 @@ import typer
 
 from geopdn.cli import options
 from geopdn.cli.destinations import checked_folder
-from geopdn.cli.messages import say
+from geopdn.cli.messages import say, tell
 from geopdn.errors import ConfigError
 
 if TYPE_CHECKING:
     from geopdn.detections import SceneFrame
     from geopdn.evaluate.evaluation import Evaluation
+    from geopdn.scene import Scene
 
 INCOMPLETE = 5
 ENDINGS = (".md", ".json")
@@ -40,7 +41,10 @@ def evaluate(
     ],
     *,
     scene: Annotated[
-        str | None, typer.Option(metavar="SCENE", help="The scene: labels outside it do not count as missed.")
+        str | None,
+        typer.Option(
+            metavar="SCENE", help="The scene: labels outside it, or where it has no pixels, do not count as missed."
+        ),
     ] = None,
     iou: Annotated[float, typer.Option(metavar="X", help="Overlap from which an object counts as found.")] = 0.5,
     place: Annotated[
@@ -90,11 +94,13 @@ def evaluate(
         from geopdn.evaluate.report import evaluate_result
 
         there = LabelFile(labels, layer=layer, label_field=label_field, point_size_m=point_size)
-        frame = None if scene is None else _frame(scene)
-        report = evaluate_result(detections, there, frame=frame, iou=iou, one_class=one_class, place=place)
+        with _opened(scene) as (frame, source):
+            report = evaluate_result(
+                detections, there, frame=frame, source=source, iou=iou, one_class=one_class, place=place
+            )
         if output is not None:
             _write(report, output)
-    typer.echo(_record(report) if as_json else report.to_markdown(), nl=False)
+    tell(_record(report) if as_json else report.to_markdown(), nl=False)
     for names, what in (
         (report.without_labels, "has detections but no labels"),
         (report.without_result, "has labels but no detections"),
@@ -151,9 +157,14 @@ def _record(report: "Evaluation") -> str:
     return json.dumps(report.to_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _frame(scene: str) -> "SceneFrame":
+@contextmanager
+def _opened(scene: str | None) -> "Iterator[tuple[SceneFrame | None, Scene | None]]":
+    """The scene's grid and its pixels, where it is given."""
+    if scene is None:
+        yield None, None
+        return
     from geopdn.scene import Scene
     from geopdn.scene.frame import frame_of
 
     with Scene.open(scene) as item:
-        return frame_of(item)
+        yield frame_of(item), item

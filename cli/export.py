@@ -9,7 +9,7 @@ import typer
 
 from geopdn.cli import options
 from geopdn.cli.destinations import checked_folder
-from geopdn.cli.messages import say
+from geopdn.cli.messages import say, tell
 from geopdn.cli.progress import meter
 from geopdn.errors import ConfigError
 
@@ -75,12 +75,12 @@ def export(
             "licence": loaded.header.licence,
             "files": [_record(item, output / names[item.part], loaded.header) for item in done],
         }
-        typer.echo(json.dumps(record, allow_nan=False, ensure_ascii=False))
+        tell(json.dumps(record, allow_nan=False, ensure_ascii=False))
         return
     if any(item.difference is None for item in done):
         say("warning: not compared with PyTorch, as onnxruntime is not installed: pip install 'geopdn[onnx]'")
     if not quiet:
-        typer.echo(_summary(done, [output / name for name in names.values()], loaded.header))
+        tell(_summary(done, [output / name for name in names.values()], loaded.header))
 
 
 def _record(item: "OnnxPart", path: Path, header: "WeightsHeader") -> dict[str, Any]:

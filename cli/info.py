@@ -3,11 +3,10 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from geopdn.cli import options
 from geopdn.cli.cost import Cost, decode_seconds, predict
 from geopdn.cli.memory import least_and_usual_mb
+from geopdn.cli.messages import tell
 from geopdn.cli.scenes import Reading, fitting_models, misfit, split_bands
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ def info(
     bands: options.Bands = None,
     any_scale: options.AnyScale = False,
     allow_vrt: options.AllowVrt = False,
+    allow_host: options.AllowHosts = None,
     no_overviews: options.NoOverviews = False,
     as_json: options.Json = False,
 ) -> None:
@@ -32,15 +32,19 @@ def info(
 
     Example: geopdn info airport.tif
     """
-    from geopdn.scene import Scene
-
-    reading = Reading(split_bands(bands), any_scale=any_scale, allow_vrt=allow_vrt, use_overviews=not no_overviews)
-    with Scene.open(scene, bands=reading.bands, allow_vrt=allow_vrt, use_overviews=reading.use_overviews) as item:
+    reading = Reading(
+        split_bands(bands),
+        any_scale=any_scale,
+        allow_vrt=allow_vrt,
+        allow_hosts=tuple(allow_host or ()),
+        use_overviews=not no_overviews,
+    )
+    with reading.open(scene, bands=reading.bands) as item:
         record = describe(item, scene)
         record["models"], record["misfits"], record["memory"] = _models(item, model, reading)
     if as_json:
         record["models"] = [cost.to_dict() for cost in record["models"]]
-        typer.echo(json.dumps(record, allow_nan=False, ensure_ascii=False))
+        tell(json.dumps(record, allow_nan=False, ensure_ascii=False))
     else:
         _show(record)
 

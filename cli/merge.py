@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from geopdn.cli import options
+from geopdn.cli.messages import tell
 from geopdn.errors import ConfigError
 
 METHODS = ("nms", "soft", "wbf")
@@ -80,9 +81,9 @@ def merge(
     seconds = time.monotonic() - started
     if as_json:
         record = {"result": str(result), **merged_json(merged, seconds=seconds, output=target)}
-        typer.echo(json.dumps(record, allow_nan=False, ensure_ascii=False))
+        tell(json.dumps(record, allow_nan=False, ensure_ascii=False))
     elif not quiet:
-        typer.echo(merged_text(merged, seconds=seconds, output=target))
+        tell(merged_text(merged, seconds=seconds, output=target))
 
 
 def parse_scores(text: str) -> float | dict[str, float]:

@@ -3,9 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from geopdn.cli import options
+from geopdn.cli.messages import tell
 
 if TYPE_CHECKING:
     from geopdn.model.weights import WeightsHeader
@@ -24,13 +23,13 @@ def models(*, as_json: options.Json = False) -> None:
     found = {path: read_header(path) for path in shipped_models().values()}
     if as_json:
         records = [{**json.loads(header.to_json()), "bytes": path.stat().st_size} for path, header in found.items()]
-        typer.echo(json.dumps(records, allow_nan=False, ensure_ascii=False))
+        tell(json.dumps(records, allow_nan=False, ensure_ascii=False))
         return
     if not found:
-        typer.echo("No models are shipped with this geopdn: train one with `geopdn train`.")
+        tell("No models are shipped with this geopdn: train one with `geopdn train`.")
     for number, (path, header) in enumerate(found.items()):
         if number:
-            typer.echo("")
+            tell()
         print_facts(_rows(header, path.stat().st_size))
 
 

@@ -29,6 +29,14 @@ Memory = Annotated[
         "what a run takes.",
     ),
 ]
+AllowHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="HOST",
+        help="Trust this host of URLs although it is not a public one; may be given several times.",
+    ),
+]
 NoOverviews = Annotated[
     bool, typer.Option("--no-overviews", help="Do not believe the scene's overviews; read full resolution instead.")
 ]

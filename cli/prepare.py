@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from geopdn.cli import options
+from geopdn.cli.messages import tell
 from geopdn.cli.progress import meter
 
 
@@ -17,6 +18,7 @@ def prepare(
     ] = 2,
     overwrite: options.Overwrite = False,
     allow_vrt: options.AllowVrt = False,
+    allow_host: options.AllowHosts = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Write a scene's overview once, for later runs.
@@ -32,7 +34,7 @@ def prepare(
     from geopdn.scene.prepare import prepare as write_overview
     from geopdn.scene.prepare import sidecar_path
 
-    with Scene.open(scene, allow_vrt=allow_vrt) as item:
+    with Scene.open(scene, allow_vrt=allow_vrt, allow_hosts=allow_host or ()) as item:
         if "://" not in scene:
             target = output or sidecar_path(scene)
             check_destination(target, inputs=[scene], overwrite=overwrite, endings=(".tif",))
@@ -45,4 +47,4 @@ def prepare(
                 progress=lambda done, total: show("", done, total),
             )
     if not quiet:
-        typer.echo(f"Wrote {path}.")
+        tell(f"Wrote {path}.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from geopdn.cli.messages import say
+from geopdn.cli.messages import printable, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -30,6 +30,7 @@ def meter(title: str, *, quiet: bool = False, unit: str = "windows", as_json: bo
         unit: what the steps are called.
         as_json: for programs: `{"stage": "windows", "done": 3, "total": 12, "found": 8}`, also when quiet.
     """
+    title = printable(title)
     if as_json:
         yield _say_json
     elif quiet:

@@ -1,6 +1,6 @@
 """QGIS projects of results: how the scene and the expected counts look in them is read from their files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,13 @@ CUT = (2, 98)
 
 
 def write_project_of(
-    result: Path, path: Path, *, scene: str | None, saliency: Path | None = None, allow_vrt: bool = False
+    result: Path,
+    path: Path,
+    *,
+    scene: str | None,
+    saliency: Path | None = None,
+    allow_vrt: bool = False,
+    allow_hosts: Sequence[str] = (),
 ) -> Path:
     """Write a project of a result, with the scene and the expected counts below it where they are given.
 
@@ -39,7 +45,7 @@ def write_project_of(
     if saliency is not None:
         rasters.append(saliency_raster(saliency))
     if scene is not None:
-        rasters.append(scene_raster(scene, allow_vrt=allow_vrt))
+        rasters.append(scene_raster(scene, allow_vrt=allow_vrt, allow_hosts=allow_hosts))
     return write_project(mapped, path, rasters=rasters)
 
 
@@ -56,13 +62,13 @@ def scene_beside(result: Path) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
-def scene_raster(path: str, *, allow_vrt: bool = False) -> "Raster":
+def scene_raster(path: str, *, allow_vrt: bool = False, allow_hosts: Sequence[str] = ()) -> "Raster":
     """A scene in natural colours where it has them, else its first three bands or its only one."""
     from geopdn.output.project_rasters import Raster
     from geopdn.scene import Scene, select_bands
 
     title = Path(path.partition("?")[0] if "://" in path else path).name
-    with Scene.open(path, allow_vrt=allow_vrt) as scene:
+    with Scene.open(path, allow_vrt=allow_vrt, allow_hosts=allow_hosts) as scene:
         names, crs = scene.all_band_names, scene.crs
         if scene.is_palette:
             return Raster(path, title, crs, limits=(), bands=())
@@ -70,7 +76,7 @@ def scene_raster(path: str, *, allow_vrt: bool = False) -> "Raster":
             bands = tuple(select_bands(names, ("red", "green", "blue")))
         except BandError:
             bands = tuple(scene.band_indexes[:3]) if len(scene.band_indexes) >= 3 else tuple(scene.band_indexes[:1])
-    with Scene.open(path, bands=bands, allow_vrt=allow_vrt) as scene:
+    with Scene.open(path, bands=bands, allow_vrt=allow_vrt, allow_hosts=allow_hosts) as scene:
         limits = tuple((0.0, 255.0) if scene.dtype == np.uint8 else _cut(scene, n) for n in range(len(bands)))
     return Raster(path, title, crs, limits=limits, bands=bands)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from geopdn.cli import options
-from geopdn.cli.messages import say
+from geopdn.cli.messages import say, tell
 from geopdn.errors import ConfigError
 
 qgis = typer.Typer(
@@ -41,6 +41,7 @@ def project(
     ] = None,
     overwrite: options.Overwrite = False,
     allow_vrt: options.AllowVrt = False,
+    allow_host: options.AllowHosts = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Write a QGIS project: the scene, expected counts, and all layers of a result, styled and zoomed to the scene.
@@ -60,9 +61,9 @@ def project(
         scene = None if beside is None else str(beside)
         if scene is None and not quiet:
             say(f"the scene of {result} is neither beside it nor in the working folder: add it with --scene")
-    write_project_of(result, target, scene=scene, saliency=saliency, allow_vrt=allow_vrt)
+    write_project_of(result, target, scene=scene, saliency=saliency, allow_vrt=allow_vrt, allow_hosts=allow_host or ())
     if not quiet:
-        typer.echo(f"Wrote {target}, open it in QGIS.")
+        tell(f"Wrote {target}, open it in QGIS.")
 
 
 @qgis.command()
@@ -89,9 +90,9 @@ def install(
             check_ours(path)
         if not dry_run:
             write(folder, command=command, models=sorted(shipped_models()))
-        typer.echo(f"{'Would write' if dry_run else 'Wrote'} {path}, which runs {' '.join(command)}")
+        tell(f"{'Would write' if dry_run else 'Wrote'} {path}, which runs {' '.join(command)}")
     if not dry_run:
-        typer.echo("Start QGIS again: Processing > Toolbox > Scripts > geopdn.")
+        tell("Start QGIS again: Processing > Toolbox > Scripts > geopdn.")
 
 
 @qgis.command()
@@ -106,9 +107,9 @@ def uninstall(*, profile: Profile = None) -> None:
     for folder in profile_folders(profile):
         removed = remove(folder)
         for path in removed:
-            typer.echo(f"Removed {path}")
+            tell(f"Removed {path}")
         if not removed:
-            typer.echo(f"Nothing of geopdn's in {folder}")
+            tell(f"Nothing of geopdn's in {folder}")
 
 
 def program() -> list[str]:

@@ -8,6 +8,7 @@ import typer
 from geopdn.cli import options
 from geopdn.cli.device import resolve_device
 from geopdn.cli.memory import bound_of, plan_for, within
+from geopdn.cli.messages import tell
 from geopdn.cli.progress import meter
 from geopdn.cli.scenes import Reading, opened, split_bands
 from geopdn.cli.search import load_model, require_map
@@ -24,6 +25,7 @@ def saliency(
     overwrite: options.Overwrite = False,
     any_scale: options.AnyScale = False,
     allow_vrt: options.AllowVrt = False,
+    allow_host: options.AllowHosts = None,
     pixel_output: Annotated[bool, typer.Option("--pixel-output", help="Accept a scene without CRS.")] = False,
     no_overviews: options.NoOverviews = False,
     quiet: options.Quiet = False,
@@ -44,6 +46,7 @@ def saliency(
         bands=split_bands(bands),
         any_scale=any_scale,
         allow_vrt=allow_vrt,
+        allow_hosts=tuple(allow_host or ()),
         use_overviews=not no_overviews,
         pixel_output=pixel_output,
     )
@@ -67,7 +70,7 @@ def saliency(
         write_saliency(result, output, overwrite=overwrite)
     if not quiet:
         expected, cell = result.facts["expected_total"], result.cell_px
-        typer.echo(
+        tell(
             f"Expecting {expected:,.1f} objects in {result.frame.name}, by cells of {cell} x {cell} px. Wrote {output}."
         )
     if result.facts["n_failed"]:

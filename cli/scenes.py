@@ -22,6 +22,7 @@ class Reading:
         bands: the scene's bands in the model's order, None for those of the model's names.
         any_scale: accept any pixel size.
         allow_vrt: accept a VRT.
+        allow_hosts: hosts of URLs that are trusted although they are not public.
         use_overviews: believe the file's overviews.
         pixel_output: accept a scene without CRS.
     """
@@ -29,8 +30,21 @@ class Reading:
     bands: tuple[str, ...] | None = None
     any_scale: bool = False
     allow_vrt: bool = False
+    allow_hosts: tuple[str, ...] = ()
     use_overviews: bool = True
     pixel_output: bool = False
+
+    def open(self, path: str, *, bands: Sequence[str] | None) -> "Scene":
+        """Open a scene this way, reading these bands; raises what `Scene.open` does."""
+        from geopdn.scene import Scene
+
+        return Scene.open(
+            path,
+            bands=bands,
+            allow_vrt=self.allow_vrt,
+            use_overviews=self.use_overviews,
+            allow_hosts=self.allow_hosts,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +94,6 @@ def opened(path: str, *, model: str | None, reading: Reading, announce: bool = T
         SceneError: the scene cannot be used with the model.
     """
     from geopdn.model.weights import find_weights, read_header
-    from geopdn.scene import Scene
     from geopdn.scene.resample import resample
 
     weights = find_weights(model) if model is not None else choose_model(path, reading)
@@ -95,7 +108,7 @@ def opened(path: str, *, model: str | None, reading: Reading, announce: bool = T
                 f"{len(wanted)} [{', '.join(wanted)}]: name one for each, in this order"
             )
         wanted = reading.bands
-    with Scene.open(path, bands=wanted, allow_vrt=reading.allow_vrt, use_overviews=reading.use_overviews) as scene:
+    with reading.open(path, bands=wanted) as scene:
         require_place(scene, reading)
         source = resample(scene, pixel_size_m=header.model.pixel_size_m, any_scale=reading.any_scale)
         yield Opened(scene, source, weights, header)
@@ -121,9 +134,7 @@ def choose_model(path: str, reading: Reading) -> Path:
         ConfigError: none fits, or several do; lists them.
         SceneError: the scene cannot be opened.
     """
-    from geopdn.scene import Scene
-
-    with Scene.open(path, bands=reading.bands, allow_vrt=reading.allow_vrt) as scene:
+    with reading.open(path, bands=reading.bands) as scene:
         fitting, reasons = fitting_models(scene, reading)
         if len(fitting) == 1:
             return next(iter(fitting.values()))[0]

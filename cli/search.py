@@ -282,5 +282,11 @@ def _write(result: "RunResult", item: Ready, job: Job, wish: Wish) -> None:
     if job.project is not None:
         from geopdn.cli.project import write_project_of
 
-        allow_vrt = wish.reading.allow_vrt
-        write_project_of(job.output, job.project, scene=job.scene, saliency=job.saliency, allow_vrt=allow_vrt)
+        write_project_of(
+            job.output,
+            job.project,
+            scene=job.scene,
+            saliency=job.saliency,
+            allow_vrt=wish.reading.allow_vrt,
+            allow_hosts=wish.reading.allow_hosts,
+        )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geopdn.cli import options
+from geopdn.cli.messages import tell
 from geopdn.cli.progress import meter
 from geopdn.errors import ConfigError
 
@@ -67,4 +68,4 @@ def simulate(
     with meter(output.name, quiet=quiet, unit="tiles") as show:
         draw(simulation, output, truth=truth, progress=lambda done, total: show("tiles", done, total))
     if not quiet:
-        typer.echo(f"Wrote {output} and {truth}.")
+        tell(f"Wrote {output} and {truth}.")

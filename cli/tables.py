@@ -4,7 +4,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-import typer
+from geopdn.cli.messages import tell
 
 PIPED_WIDTH = 120
 
@@ -24,4 +24,4 @@ def print_facts(rows: Sequence[tuple[str, str]]) -> None:
     console = Console(width=width, highlight=False)
     with console.capture() as captured:
         console.print(table)
-    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    tell("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from geopdn.cli.messages import say
+from geopdn.cli.messages import say, tell
 from geopdn.errors import ConfigError
 
 
@@ -42,7 +42,7 @@ def train(
     done = fit(
         path, output=folder, resume=resume, steps=steps, all_places=all_places, progress=sys.stderr.isatty(), say=say
     )
-    typer.echo(f"Wrote {done.weights} and {done.curve}.")
+    tell(f"Wrote {done.weights} and {done.curve}.")
     show_scores(done.scores)
 
 
@@ -55,7 +55,7 @@ def show_scores(found: dict[str, Any]) -> None:
             by_class = scores.get("classes", {})
             for label, values in {"": scores, **{f", {label}": values for label, values in by_class.items()}}.items():
                 shown = ", ".join(f"{k} {v}" for k, v in values.items() if v is not None and k != "classes")
-                typer.echo(f"{what.capitalize()}{label}: {shown}.")
+                tell(f"{what.capitalize()}{label}: {shown}.")
 
 
 def find_config(name: str) -> Path:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from geopdn.errors import ConfigError
 
@@ -23,6 +33,15 @@ class Strict(BaseModel):
     """Base of every section: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """True is 1 to Python: it stands for no number."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            msg = "expected a value of its own, not true or false"
+            raise ValueError(msg)
+        return value
 
 
 class WindowKind(Strict):
@@ -71,6 +90,16 @@ class RadiometryConfig(Strict):
     low: tuple[float, ...]
     high: tuple[float, ...]
     dtypes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> RadiometryConfig:
+        if len(self.low) != len(self.high) or not self.low:
+            msg = f"as many low as high limits are needed, got {self.low} and {self.high}"
+            raise ValueError(msg)
+        if not all(-math.inf < low < high < math.inf for low, high in zip(self.low, self.high, strict=True)):
+            msg = f"finite limits with low < high are needed, got {self.low} and {self.high}"
+            raise ValueError(msg)
+        return self
 
 
 class ModelConfig(Strict):
@@ -139,6 +168,12 @@ class ModelConfig(Strict):
             raise ValueError(msg)
         if len({kind.name for kind in self.kinds}) != len(self.kinds):
             msg = "kinds of windows must differ in extent"
+            raise ValueError(msg)
+        if self.dim % self.heads:
+            msg = f"dim must be a multiple of heads, got {self.dim} and {self.heads}"
+            raise ValueError(msg)
+        if len(self.radiometry.low) not in (1, len(self.bands)):
+            msg = f"radiometry has limits for {len(self.radiometry.low)} bands, the model has {len(self.bands)}"
             raise ValueError(msg)
         odd = [kind.extent for kind in self.kinds if kind.extent % 64]
         if odd:
@@ -264,10 +299,31 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 raise ConfigError(f"key {key!r} is given twice near line {node.start_mark.line + 1}: keep one")
         return super().construct_mapping(node, deep=deep)
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Decimal numbers only: `010` is 8 to YAML, and `1:30` is 90."""
+        text = self.construct_scalar(node)
+        if not re.fullmatch(r"[-+]?(0|[1-9][0-9_]*)", str(text)):
+            raise ConfigError(f"{text} near line {node.start_mark.line + 1} is not a decimal number: write it as one")
+        return int(str(text).replace("_", ""))
+
+    def construct_yaml_bool(self, node: yaml.ScalarNode) -> bool:
+        """`true` and `false` only: a class may be called `no` or `on`."""
+        text = str(self.construct_scalar(node))
+        if text.lower() not in ("true", "false"):
+            raise ConfigError(
+                f"{text} near line {node.start_mark.line + 1} means true or false to YAML: write that, or "
+                f"'{text}' in quotes"
+            )
+        return text.lower() == "true"
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise ConfigError("aliases (*name) are not allowed in configuration files: write the value out")
         return super().compose_node(parent, index)
+
+
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:int", _UniqueKeyLoader.construct_yaml_int)
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:bool", _UniqueKeyLoader.construct_yaml_bool)
 
 
 def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
@@ -282,7 +338,7 @@ def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
         content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, OverflowError) as error:  # dates, long numbers
         raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{name}: expected a mapping of sections at the top, got {type(content).__name__}")

@@ -11,6 +11,7 @@ TILE_PX = (64, 4096)
 MOST_OVERLAP = 0.4
 DEFAULT_OVERLAP = 0.125
 DEFAULT_SCORE = 0.3
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class DetectorSpec:
         least, most = TILE_PX
         checks = {
             f"classes {list(self.classes)[:5]}: expected at least one name": bool(self.classes) and all(self.classes),
+            f"names {list(map(_short, self.classes))[:5]}: expected up to {LONGEST_NAME} printable characters": all(
+                len(name) <= LONGEST_NAME and name.isprintable() for name in self.classes
+            ),
             f"pixel size {self.pixel_size_m:g} m: expected 0.001 to 10000": 1e-3 <= self.pixel_size_m <= 1e4,
             f"tiles of {self.tile_px} px: expected an even number from {least} to {most}": least <= self.tile_px <= most
             and self.tile_px % 2 == 0,
@@ -65,3 +69,7 @@ class DetectorSpec:
     def halo_px(self) -> int:
         """Pixels on each side of a tile whose objects belong to its neighbours, at least."""
         return round(self.tile_px * self.overlap / 2)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[:20]}..."

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from geopdn.coverage import Planned
 from geopdn.detections import Detections
+from geopdn.engine.halving import find_in_halves
 from geopdn.engine.reading import BATCH_PX, ReadWindow, in_file_order, read_ahead
 from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.engine.stage import Finder, ValueScaling
@@ -101,7 +102,7 @@ def inspect_windows(
         values = torch.from_numpy(np.stack([item.values for item in good if item.values is not None]))
         values = values.to(device, memory_format=torch.channels_last)
         context = None if grid is None else _context(grid, good, grid_px)
-        features, found = finder.find(values, context, min_score=least)
+        features, found = find_in_halves(finder, values, context, min_score=least)
         if curves is not None:
             levels = torch.tensor([item.planned.window.level for item in good], device=device)
             found = curves.rescored(found, levels, min_score=min_score)

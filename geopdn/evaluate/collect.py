@@ -13,6 +13,7 @@ from geopdn.evaluate.pairs import find_pairs
 
 if TYPE_CHECKING:
     from geopdn.detections import SceneFrame
+    from geopdn.scene import PixelSource
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +38,7 @@ def collect(
     labels: LabelFile,
     *,
     frame: SceneFrame | None = None,
+    source: PixelSource | None = None,
 ) -> Collected:
     """Read every scene's detections with its labels; arguments as in `geopdn.evaluate.report.evaluate_result`.
 
@@ -63,6 +65,7 @@ def collect(
             labels=file,
             frame=frame,
             shared=shared,
+            source=source,
         )
         if one is None:
             without.append(pair.scene)

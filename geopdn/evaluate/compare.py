@@ -13,6 +13,7 @@ from geopdn.evaluate.grid import frame_around, recorded_frame
 from geopdn.evaluate.labels import to_pixels, truth_of
 from geopdn.evaluate.layers import LabelFile, class_texts, of_scene, read_layer
 from geopdn.evaluate.matching import Matches, OverlapMode, match_each
+from geopdn.evaluate.unseen import unseen
 from geopdn.geometry import boxes as box
 from geopdn.geometry import ground
 from geopdn.output.frames import ground_sizes
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from geopdn.detections import SceneFrame
     from geopdn.evaluate.labels import Truth
+    from geopdn.scene import PixelSource
 
 Floats = NDArray[np.float64]
 
@@ -97,6 +99,7 @@ def read_scene(
     labels: LabelFile,
     frame: SceneFrame | None = None,
     shared: bool = False,
+    source: PixelSource | None = None,
 ) -> SceneBoxes | None:
     """The detections of one scene and its labels, brought to one pixel grid.
 
@@ -111,6 +114,7 @@ def read_scene(
         labels: the file that `there` was read from.
         frame: the scene's grid.
         shared: whether the labels are those of several scenes.
+        source: the scene: labels on pixels that are not valid are ignored.
 
     Returns:
         None where shared labels have a column `scene` and none is of this scene.
@@ -143,6 +147,9 @@ def read_scene(
         upright=upright,
         allow_empty=shared or not len(there),
     )
+    if source is not None:
+        hidden = unseen(source, truth.boxes) & ~truth.ignore
+        truth = replace(truth, ignore=truth.ignore | hidden, n_unseen=int(hidden.sum()))
     return SceneBoxes(scene, grid, frame, boxes, score, tuple(texts), upright, truth)
 
 

@@ -69,8 +69,9 @@ class Evaluation:
         n_scenes: scenes that were scored.
         n_places: places that they show.
         n_truth: true objects that count.
-        n_ignored: true objects not scored (truncated, or with the centre outside).
+        n_ignored: true objects not scored (truncated, with the centre outside, or without pixels).
         n_outside: labels that touch no scene.
+        n_unseen: those of the ignored that lie where the scene has no valid pixels; 0 without the scene.
         n_repeated: labels left out because an earlier one marks the same object.
         n_detections: detections in the files.
         n_absorbed: detections on ignored truth, not scored.
@@ -108,6 +109,7 @@ class Evaluation:
     n_truth: int
     n_ignored: int
     n_outside: int
+    n_unseen: int
     n_repeated: int
     n_detections: int
     n_absorbed: int

@@ -45,6 +45,7 @@ class Truth:
         axis_aligned: True where the labels are upright rectangles and so say nothing of a heading.
         n_outside: features dropped because they do not touch the scene.
         n_empty: features dropped because they have no geometry.
+        n_unseen: objects ignored because the scene has no pixels there (`geopdn.evaluate.unseen`).
         n_repeated: features dropped because they mark an object that an earlier one marks (`geopdn.evaluate.repeats`).
     """
 
@@ -56,6 +57,7 @@ class Truth:
     n_outside: int = 0
     n_empty: int = 0
     n_repeated: int = 0
+    n_unseen: int = 0
 
     def __post_init__(self) -> None:
         m = len(self.labels)

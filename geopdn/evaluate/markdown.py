@@ -54,6 +54,8 @@ def _measures(report: Evaluation) -> list[str]:
             "",
         ),
     ]
+    if report.n_unseen:
+        rows.append(("of the ignored: without pixels", str(report.n_unseen), ""))
     if report.n_scenes > 1:
         rows.append(("scenes (places)", f"{report.n_scenes} ({report.n_places})", ""))
     if report.iou == 0.5:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from geopdn.detections import SceneFrame
     from geopdn.evaluate.matching import Matches, OverlapMode
+    from geopdn.scene import PixelSource
 
 LENGTH_EDGES_M = (0.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, float("inf"))
 
@@ -43,6 +44,7 @@ def evaluate_result(
     labels: LabelFile | str | Path,
     *,
     frame: SceneFrame | None = None,
+    source: PixelSource | None = None,
     iou: float = 0.5,
     mode: OverlapMode | None = None,
     one_class: bool = False,
@@ -55,6 +57,7 @@ def evaluate_result(
         detections: file written by geopdn, or any with polygons and a column `score`; or a folder of them.
         labels: vector labels, see `read_labels`; or a folder of them, which are read alike.
         frame: the grid of the scene, where there is one; else see `geopdn.evaluate.compare.read_scene`.
+        source: the scene itself, open: labels where it has no valid pixels do not count.
         iou: overlap from which an object counts as found.
         mode: how to measure overlap; None takes what detections and labels support: upright boxes where the
             detections have no heading, or most of the labelled objects lie in scenes with upright labels.
@@ -73,7 +76,7 @@ def evaluate_result(
     if frame is not None and Path(detections).is_dir():
         raise ConfigError(f"{detections} is a folder and one scene is given: leave it out, GeoPackages record theirs")
     there = LabelFile.of(labels)
-    given = collect(Path(detections), there, frame=frame)
+    given = collect(Path(detections), there, frame=frame, source=source)
     names = ["object"] if one_class else _classes(given.scenes, detections, there)
     turned = _have_headings(given.scenes)
     main: OverlapMode = mode or ("oriented" if turned else "axis_aligned")
@@ -136,6 +139,7 @@ def _evaluation(
         n_truth=curve.n_truth,
         n_ignored=sum(int(truth.ignore.sum()) for truth in truths),
         n_outside=given.n_outside,
+        n_unseen=sum(truth.n_unseen for truth in truths),
         n_repeated=sum(truth.n_repeated for truth in truths),
         n_detections=sum(len(matches.score) for matches in first),
         n_absorbed=sum(int(matches.absorbed.sum()) for matches in first),

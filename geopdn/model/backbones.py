@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol, cast
 
@@ -129,6 +130,9 @@ def make_backbone(name: str, *, n_in: int, finest: int = 4) -> nn.Module:
         widths, depths = _DENSE[name]
         return DenseBackbone(n_in, widths, depths, first=finest.bit_length() - 2)
     library, _, model = name.partition(":")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", model) and library in ("timm", "torchgeo"):
+        # `timm:hf-hub:...` would ask the network, `timm:local-dir:...` read files of the weights' choosing.
+        raise ConfigError(f"backbone {name[:200]!r} is refused: expected the plain name of a network of {library}")
     try:
         if library == "timm":
             with without_compiler():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from geopdn.config import ModelConfig
-from geopdn.errors import CheckpointError
+from geopdn.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from geopdn.model.patchdrivenet import PatchDriveNet
@@ -106,7 +106,7 @@ def read_header(path: Path) -> WeightsHeader:
         return WeightsHeader(
             name=str(record["name"]),
             model=ModelConfig.model_validate(record["model"]),
-            min_score=float(record["min_score"]),
+            min_score=_share(record["min_score"], "min_score"),
             description=str(record["description"]),
             trained_on=str(record["trained_on"]),
             licence=str(record["licence"]),
@@ -117,6 +117,17 @@ def read_header(path: Path) -> WeightsHeader:
         raise CheckpointError(
             f"{path}: the weights' header is incomplete: {' '.join(str(error).split())[:300]}"
         ) from error
+
+
+def _share(value: Any, name: str) -> float:
+    """A number from 0 to 1.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not 0 <= float(value) <= 1:
+        raise ValueError(f"{name} {value}: expected 0 to 1")
+    return float(value)
 
 
 def _header_record(path: Path) -> dict[str, Any]:
@@ -166,7 +177,10 @@ def load_weights(path: Path) -> LoadedModel:
         tensors = unpack(load(content))
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged: {error}; get it again") from error
-    net = PatchDriveNet(config=header.model)
+    try:
+        net = PatchDriveNet(config=header.model)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: the network of the header cannot be built: {error}") from error
     expected = net.state_dict()
     wrong = sorted(set(expected) ^ set(tensors))
     wrong += [key for key in expected if key in tensors and tensors[key].shape != expected[key].shape]

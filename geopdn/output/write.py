@@ -119,7 +119,7 @@ def check_folder(path: Path) -> None:
     """Refuse a path whose folder cannot take a file; tried, because permission bits do not tell of read-only disks.
 
     Raises:
-        OutputError: the folder is missing, read-only or has `!` in its path, or the path itself is a folder.
+        OutputError: the folder is missing, read-only, not UTF-8 or has `!` in its path, or the path itself is a folder.
     """
     folder = path.parent
     if path.is_dir():
@@ -127,6 +127,9 @@ def check_folder(path: Path) -> None:
         raise OutputError(msg)
     if not folder.is_dir():
         msg = f"folder {str(folder)!r} of output {path.name!r} does not exist: create it or choose another"
+        raise OutputError(msg)
+    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in str(folder.absolute())):
+        msg = f"folder {str(folder)!r} is not UTF-8, as GDAL needs it: choose another"
         raise OutputError(msg)
     if "!" in str(folder.absolute()):
         msg = f"folder {str(folder)!r} has '!' in its path, which pyogrio takes for an archive: choose another"

@@ -66,7 +66,10 @@ def georeference_of(dataset: Any, *, name: str) -> Georeference:
         )
     size = None
     if crs is not None:
-        size = pixel_size(transform, crs, col=dataset.width / 2, row=dataset.height / 2)
+        try:
+            size = pixel_size(transform, crs, col=dataset.width / 2, row=dataset.height / 2)
+        except GeoreferenceError as error:
+            raise GeoreferenceError(f"{name}: {error}") from error
     return Georeference(transform=transform, crs=crs, gcp_residual_px=residual, pixel_size=size)
 
 

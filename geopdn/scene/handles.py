@@ -72,6 +72,8 @@ class Handles:
         self.drivers = tuple(drivers)
         self._local = threading.local()
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._n_reading = 0
         self._all: list[tuple[threading.Thread, Any]] = []
         self._closed = False
 
@@ -104,15 +106,34 @@ class Handles:
                 dataset.close()
         self._all = [(thread, dataset) for thread, dataset in self._all if thread.is_alive()]
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """While the block runs, nobody closes a dataset: one that is closed under a reader crashes the process.
+
+        Raises:
+            SceneError: the handles are closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise SceneError(f"{self.path} is closed: open the scene again")
+            self._n_reading += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_reading -= 1
+                self._idle.notify_all()
+
     @property
     def is_remote(self) -> bool:
         """Whether the file is read over the network."""
         return self.path.startswith("/vsi")
 
     def close(self) -> None:
-        """Close every thread's datasets; no thread may be reading."""
+        """Close every thread's datasets, once those that are being read have been; a run may have ended in between."""
         with self._lock:
             self._closed = True
+            self._idle.wait_for(lambda: not self._n_reading)
             for _, dataset in self._all:
                 dataset.close()
             self._all.clear()

@@ -38,8 +38,8 @@ def to_xarray(
 
     if scene.is_palette:
         raise BandError(f"{scene.name} is a palette image, expected bands of values: read windows of it instead")
-    _bands, allow_vrt, _ = scene.settings
-    target, drivers = check_source(scene.path, allow_vrt=allow_vrt)
+    _bands, allow_vrt, _overviews, allow_hosts = scene.settings
+    target, drivers = check_source(scene.path, allow_vrt=allow_vrt, allow_hosts=allow_hosts)
     options: dict[str, Any] = {"driver": scene.driver if scene.driver in drivers else drivers[0], "sharing": False}
     try:
         with environment():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from geopdn.errors import NoOverviewsWarning
+from geopdn.scene.agreement import warn_of_mismatch
 from geopdn.scene.cells import Cells, existing, largest_part
 from geopdn.scene.computed import ComputedCells, Unread
 from geopdn.scene.reader import Pixels, Scene
@@ -155,6 +156,7 @@ def open_overview(
             found.read, close=found.close, kind="sidecar", source=source, level=level, stretch=stretch
         )
     if _has_overviews(source, level=level):
+        warn_of_mismatch(source, level=level)
 
         def read_means(window: Window) -> Cells:
             pixels = source.read(window)

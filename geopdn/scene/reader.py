@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import time
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,13 +14,13 @@ from rasterio.errors import RasterioError
 from geopdn.errors import (
     SceneOpenError,
     SceneReadError,
-    SidecarWarning,
 )
 from geopdn.scene.georeference import acquisition_time, georeference_of
 from geopdn.scene.handles import Handles, cause, environment
 from geopdn.scene.layout import layout_of
 from geopdn.scene.pyramid import Pyramid
 from geopdn.scene.source import check_source
+from geopdn.scene.strangers import warn_of_sidecars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from pyproj import CRS
 
     from geopdn.geometry.window import Size, Window
+
+
+PAUSE_S = 1.0
+"""Before a window of a remote scene is asked for again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,12 +104,13 @@ class Scene:
         bands: tuple[str | int, ...] | None,
         allow_vrt: bool,
         use_overviews: bool,
+        allow_hosts: tuple[str, ...],
     ) -> None:
         self.path = path
-        self.settings = (bands, allow_vrt, use_overviews)
+        self.settings = (bands, allow_vrt, use_overviews, allow_hosts)
         self.name = Path(path.partition("?")[0] if "://" in path else path).name
-        target, drivers = check_source(path, allow_vrt=allow_vrt)
-        self._warn_of_sidecars()
+        target, drivers = check_source(path, allow_vrt=allow_vrt, allow_hosts=allow_hosts)
+        warn_of_sidecars(path)
         self._stamp = self._file_stamp()
         self._handles = Handles(target, drivers=drivers)
         try:
@@ -126,6 +131,7 @@ class Scene:
         bands: Sequence[str | int] | None = None,
         allow_vrt: bool = False,
         use_overviews: bool = True,
+        allow_hosts: Sequence[str] = (),
     ) -> Scene:
         """Open a raster.
 
@@ -134,6 +140,7 @@ class Scene:
             bands: names or numbers from 1 of the bands to read, in that order; None for all but alpha.
             allow_vrt: also accept a VRT whose sources lie under its own folder.
             use_overviews: read coarse levels from the file's own overviews where it has them.
+            allow_hosts: hosts of URLs that are trusted although they are not public.
 
         Raises:
             SceneOpenError: it cannot be opened.
@@ -146,6 +153,7 @@ class Scene:
             bands=None if bands is None else tuple(bands),
             allow_vrt=allow_vrt,
             use_overviews=use_overviews,
+            allow_hosts=tuple(allow_hosts),
         )
 
     def _describe(self, bands: tuple[str | int, ...] | None, *, use_overviews: bool) -> None:
@@ -187,8 +195,7 @@ class Scene:
         if inside is None:
             return Pixels(np.zeros((len(self.band_names), *shape), self.dtype), np.zeros(shape, np.bool_))
         try:
-            with environment():
-                values, valid = self._pyramid.read(inside)
+            values, valid = self._read_inside(inside)
         except RasterioError as error:
             raise SceneReadError(
                 f"{self.name}: rows {inside.row}-{inside.row_stop}, columns {inside.col}-{inside.col_stop} of level "
@@ -204,6 +211,16 @@ class Scene:
         known[rows, cols] = True if valid is None else valid
         return Pixels(padded, known)
 
+    def _read_inside(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Values and mask; once more after a pause over a network, where GDAL tries again for some errors only."""
+        with self._handles.reading(), environment():
+            if self._handles.is_remote:
+                try:
+                    return self._pyramid.read(window)
+                except RasterioError:
+                    time.sleep(PAUSE_S)
+            return self._pyramid.read(window)
+
     def to_xarray(self, *, chunks: int | dict[str, int] | str | None = None, masked: bool = False) -> xarray.DataArray:
         """Level 0 as a lazy DataArray `(band, y, x)`, see `geopdn.scene.lazy.to_xarray`."""
         from geopdn.scene.lazy import to_xarray
@@ -215,7 +232,7 @@ class Scene:
         return self._file_stamp() != self._stamp
 
     def close(self) -> None:
-        """Close every thread's handle; no thread may be reading."""
+        """Close every thread's handle; waits for windows that are being read."""
         self._handles.close()
 
     def __enter__(self) -> Self:
@@ -237,18 +254,13 @@ class Scene:
             return None
         return stat.st_size, stat.st_mtime_ns
 
-    def _warn_of_sidecars(self) -> None:
-        if "://" in self.path:
-            return
-        for ending in (".aux.xml", ".ovr", ".msk"):
-            if Path(self.path + ending).exists():
-                warnings.warn(
-                    f"{self.name}{ending} lies beside the scene and is ignored: only the file itself is believed",
-                    SidecarWarning,
-                    stacklevel=4,
-                )
 
-
-def _reopen(path: str, bands: tuple[str | int, ...] | None, allow_vrt: bool, use_overviews: bool) -> Scene:  # noqa: FBT001
+def _reopen(
+    path: str,
+    bands: tuple[str | int, ...] | None,
+    allow_vrt: bool,  # noqa: FBT001
+    use_overviews: bool,  # noqa: FBT001
+    allow_hosts: tuple[str, ...],
+) -> Scene:
     """What a pickled scene becomes."""
-    return Scene.open(path, bands=bands, allow_vrt=allow_vrt, use_overviews=use_overviews)
+    return Scene.open(path, bands=bands, allow_vrt=allow_vrt, use_overviews=use_overviews, allow_hosts=allow_hosts)

@@ -181,7 +181,7 @@ class Sidecar:
         height = min(window.row_stop * step, self.size.height) - row
         width = min(window.col_stop * step, self.size.width) - col
         try:
-            with environment():
+            with self._handles.reading(), environment():
                 values = self._handles.get().read(self._indexes, window=RasterWindow(col, row, width, height))
         except RasterioError as error:
             raise SceneReadError(
@@ -192,5 +192,5 @@ class Sidecar:
         return Cells(mean, low, high, values[-1].astype(np.uint8))
 
     def close(self) -> None:
-        """Close it; no thread may be reading."""
+        """Close it, once what is being read has been."""
         self._handles.close()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
 from os import PathLike, fspath
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from geopdn.errors import SceneOpenError
+from geopdn.scene.hosts import settled
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 RASTER_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG")
 """Drivers that read pixels out of the file itself, and out of nothing else. A COG is opened by GTiff."""
@@ -29,13 +31,15 @@ _MAGIC = {
 """The first bytes of the formats, and the driver for each."""
 
 
-def check_source(path: str | PathLike[str], *, allow_vrt: bool = False) -> tuple[str, list[str]]:
+def check_source(
+    path: str | PathLike[str], *, allow_vrt: bool = False, allow_hosts: Collection[str] = ()
+) -> tuple[str, list[str]]:
     """Decide whether and how a scene may be opened.
 
     Args:
-        path: a file, or an `http(s)://` URL on a public host. The host is checked here; a server that
-            redirects elsewhere is followed by GDAL.
+        path: a file, or an `http(s)://` URL on a public host. Redirects are followed here, each host judged.
         allow_vrt: also accept a VRT whose sources lie under its own folder.
+        allow_hosts: hosts that URLs may name although they are not public.
 
     Returns:
         What to give to rasterio, and the GDAL drivers that may open it.
@@ -46,9 +50,10 @@ def check_source(path: str | PathLike[str], *, allow_vrt: bool = False) -> tuple
     text = fspath(path)
     if not text or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
         raise SceneOpenError(f"{text!r} is not a path: it is empty or has control characters")
+    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in text):
+        raise SceneOpenError(f"{text!r} is not UTF-8, as GDAL needs it: rename the file")
     if re.match(r"https?://", text, re.IGNORECASE):
-        _check_url(text)
-        return f"/vsicurl/{text}", list(RASTER_DRIVERS)
+        return f"/vsicurl/{settled(text, allow_hosts=allow_hosts)}", list(RASTER_DRIVERS)
     if "://" in text or text.startswith("/vsi"):
         raise SceneOpenError(f"{text!r} is refused: give a file's plain path, or an http(s):// URL")
     try:
@@ -90,55 +95,3 @@ def _looks_like_vrt(head: bytes) -> bool:
 
 def _is_text(head: bytes) -> bool:
     return all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
-
-
-def _check_url(url: str) -> None:
-    """Refuse an URL unless its host has public addresses only."""
-    host = None
-    if not re.search(r"[\s\\]", url):
-        try:
-            parts = urlsplit(url)
-            host, port, user = parts.hostname, parts.port or 443, parts.username
-        except ValueError:
-            host = None
-        else:
-            if user is not None:
-                raise SceneOpenError(f"{url!r} carries a user name: put credentials into GDAL's own configuration")
-    if not host:
-        raise SceneOpenError(f"{url!r} is not a valid URL: expected http(s)://host/path")
-    for address in _addresses(host, port, url=url):
-        if not _is_public(address):
-            raise SceneOpenError(f"{url!r} is refused: {host} is {address}, not a public address")
-
-
-def _addresses(host: str, port: int, *, url: str) -> list[str]:
-    """The addresses of a host; names of this machine or of a private network are refused unresolved."""
-    try:
-        return [str(ipaddress.ip_address(host))]
-    except ValueError:
-        pass
-    if re.fullmatch(r"[0-9a-fx.]+", host) and host[-1] in "0123456789abcdefx" and _legacy_ipv4(host):
-        return [_legacy_ipv4(host)]
-    name = host.rstrip(".")
-    if "." not in name or name.endswith((".localhost", ".local", ".internal", ".lan", ".home.arpa")):
-        raise SceneOpenError(f"{url!r} is refused: {host} is not a public host")
-    try:
-        return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    except OSError as error:
-        raise SceneOpenError(f"{url!r}: the host {host} cannot be found ({error})") from error
-
-
-def _legacy_ipv4(host: str) -> str:
-    """The dotted form of `127.1`, `0x7f000001` or `2130706433`; empty where it is none of these."""
-    try:
-        return socket.inet_ntoa(socket.inet_aton(host))
-    except OSError:
-        return ""
-
-
-def _is_public(address: str) -> bool:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        ip = inner or ip
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved

@@ -6,6 +6,7 @@ import rasterio
 
 from geopdn.errors import SceneOpenError
 from geopdn.geometry.window import Window
+from geopdn.scene import hosts
 from geopdn.scene.reader import Scene
 from geopdn.scene.source import check_source
 
@@ -121,6 +122,7 @@ def test_private_hosts_are_refused_before_any_socket(monkeypatch, host):
 def test_names_are_judged_by_all_their_addresses(monkeypatch, address, allowed):
     found = [(0, 0, 0, "", ("1.1.1.1", 443)), (0, 0, 0, "", (address, 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
+    monkeypatch.setattr(hosts, "_redirect", lambda _url: None)
     url = "https://data.example.com/a.tif?x=1"
     if allowed:
         target, drivers = check_source(url)
@@ -161,6 +163,7 @@ def test_a_vrt_keeps_to_its_folder_and_to_plain_rasters(tmp_path, make_scene):
         "missing": (VRT.format(relative=1, source="b.tif"), "cannot be opened"),
         "warped": (good.replace("<VRTDataset ", '<VRTDataset subClass="VRTWarpedDataset" '), "VRTWarpedDataset"),
         "pixelfn": (good.replace("<SimpleSource>", "<PixelFunctionType>x</PixelFunctionType><SimpleSource>"), "Pixel"),
+        "comment": (good.replace("a.tif", "a<!-- -->.tif"), "comments"),
         "bomb": ('<!DOCTYPE x [<!ENTITY a "b">]>' + good, "entities"),
         "cut": (good[:-20], "not valid XML"),
     }
