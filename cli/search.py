@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geopdn.cli.area import Area, area_of
+from geopdn.cli.called import command_of, versions
 from geopdn.cli.destinations import Job
 from geopdn.cli.detectors import opened_for
 from geopdn.cli.device import resolve_device
@@ -48,6 +49,7 @@ class Wish:
         quiet: no progress.
         pictures: detections of which a GeoPackage keeps a picture.
         progress_json: progress for programs.
+        called: the options that were given and change what is found.
     """
 
     model: str | None
@@ -63,6 +65,7 @@ class Wish:
     quiet: bool
     pictures: int = 0
     progress_json: bool = False
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +137,8 @@ def search(job: Job, wish: Wish) -> Searched:
         started, before = time.monotonic(), bytes_read()
         with meter(item.scene.name, quiet=wish.quiet, as_json=wish.progress_json) as show:
             result = _run(item, options, _shown(show), area)
+        called = {"command": command_of("detect", item.scene.name, wish.called), "versions": versions()}
+        result = replace(result, facts={**result.facts, **called})
         if result.facts.get("n_invalid"):
             say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
         if item.scene.changed():

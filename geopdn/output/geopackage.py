@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from geopdn.errors import OutputError
-from geopdn.output.fields import FIELDS, PICTURE
+from geopdn.output.fields import FIELDS, PICTURE, REVIEW, REVIEWS
 from geopdn.output.frames import BATCH, detection_batches, n_raw, raw_batches, run_frame, window_batches
 from geopdn.output.styles import Shown, layer_styles
 
@@ -47,6 +47,9 @@ CREATE TABLE gpkg_data_column_constraints (
   CONSTRAINT gdcc_ntv UNIQUE (constraint_name, constraint_type, value));
 """
 
+REVIEW_CONSTRAINT = "geopdn_review"
+"""Name of the list of values of the column `review`."""
+
 _SCHEMA_URL = "http://www.geopackage.org/spec121/#extension_schema"
 
 _OF_TRIGGERS = ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY")
@@ -72,6 +75,7 @@ def write_geopackage(result: RunResult, path: Path, *, batch: int = BATCH) -> No
             if count != rows:
                 msg = f"{path}: layer {layer!r} has {count} rows where {rows} were written; check the free space"
                 raise OutputError(msg)
+        connection.execute(f"ALTER TABLE detections ADD COLUMN {REVIEW} TEXT")
         _add_pictures(connection, result)
         _add_column_names(connection)
         _add_styles(connection, result)
@@ -132,12 +136,19 @@ def _add_column_names(connection: sqlite3.Connection) -> None:
         "INSERT INTO gpkg_extensions VALUES (?, NULL, 'gpkg_schema', ?, 'read-write')",
         ((table, _SCHEMA_URL) for table in ("gpkg_data_columns", "gpkg_data_column_constraints")),
     )
+    connection.executemany(
+        "INSERT INTO gpkg_data_column_constraints VALUES (?, 'enum', ?, NULL, NULL, NULL, NULL, ?)",
+        ((REVIEW_CONSTRAINT, value, meaning) for value, meaning in REVIEWS.items()),
+    )
     for layer, fields in FIELDS.items():
         present = {row[1] for row in connection.execute(f'PRAGMA table_info("{layer}")')}
         connection.executemany(
-            "INSERT INTO gpkg_data_columns VALUES (?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO gpkg_data_columns VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                (layer, column, field.alias, field.alias, field.meaning, field.mime_type or None)
+                (
+                    *(layer, column, field.alias, field.alias, field.meaning, field.mime_type or None),
+                    REVIEW_CONSTRAINT if column == REVIEW else None,
+                )
                 for column, field in fields.items()
                 if column in present
             ),
