@@ -12,20 +12,9 @@ import typer
 LIBRARIES = ("numpy", "torch", "torchvision", "timm", "rasterio", "pyproj", "shapely", "onnxruntime")
 """What changes results by its version."""
 
-UNSEEN = frozenset(
-    {
-        "output",
-        "format_",
-        "saliency",
-        "picture",
-        "pictures",
-        "project",
-        "overwrite",
-        "as_json",
-        "quiet",
-        "progress_json",
-    }
-)
+_FILES = ("output", "format_", "saliency", "picture", "project", "overwrite")
+_LOOKS = ("pictures", "as_json", "quiet", "progress_json")
+UNSEEN = frozenset((*_FILES, *_LOOKS))
 """Parameters that change no detection: where files go, and what is shown meanwhile."""
 
 
@@ -46,11 +35,8 @@ def options_of(context: typer.Context, *, without: Collection[str] = UNSEEN) -> 
             continue
         value: Any = context.params.get(name)
         flag = max((str(option) for option in parameter.opts), key=len)
-        words += (
-            [flag]
-            if value is True
-            else [flag, _name(value) if isinstance(value, Path) or name == "model" else str(value)]
-        )
+        text = _name(value) if isinstance(value, Path) or name == "model" else str(value)
+        words += [flag] if value is True else [flag, text]
     return shlex.join(words)
 
 

@@ -81,9 +81,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "has_heading": Field("Boxes turned", "Whether boxes say a heading."),
         "classes": Field("Classes", "Classes that were searched for."),
         "n_detections": Field("Detections", "Number of detections."),
-        "command": Field(
-            "Command", "What was called, files by name, without where results go and what is shown meanwhile."
-        ),
+        "command": Field("Command", "What was called, files by name, without outputs and looks."),
         "versions": Field("Versions", "Of Python and of the libraries that the result depends on."),
         "model": Field("Model", "Weights that chose the windows and looked at them."),
         "budget": Field("Budget", "What could be spent, or the recall that was aimed at."),

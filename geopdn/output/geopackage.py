@@ -61,7 +61,7 @@ def write_geopackage(result: RunResult, path: Path, *, batch: int = BATCH) -> No
     Raises:
         OutputError: detections that cannot be polygons, or rows that the driver lost.
     """
-    with _fixed_clock():
+    with fixed_clock():
         _write_layer(path, "detections", detection_batches(result, batch=batch))
         _write_layer(path, "windows", window_batches(result, batch=batch))
         _write_layer(path, "run", [run_frame(result)])
@@ -104,7 +104,7 @@ def _write_layer(path: Path, layer: str, batches: Iterable[GeoDataFrame]) -> Non
 
 
 @contextmanager
-def _fixed_clock() -> Iterator[None]:
+def fixed_clock() -> Iterator[None]:
     """GDAL dates its tables with `FIXED_TIME`; the setting is put back afterwards."""
     import pyogrio
 
@@ -120,13 +120,21 @@ def _add_pictures(connection: sqlite3.Connection, result: RunResult) -> None:
     """Add the column of pictures to the detections; those without one are null."""
     if not result.pictures:
         return
-    for name in _OF_TRIGGERS:  # GDAL's triggers keep the spatial index; here they never come to call these
-        connection.create_function(name, 1, lambda _: None)
+    name_triggers(connection)
     connection.execute(f"ALTER TABLE detections ADD COLUMN {PICTURE} BLOB")
     connection.executemany(
         f"UPDATE detections SET {PICTURE} = ? WHERE fid = ?",  # noqa: S608 (a constant)
         ((picture, number) for number, picture in enumerate(result.pictures, start=1) if picture),
     )
+
+
+def name_triggers(connection: sqlite3.Connection) -> None:
+    """Let SQLite know the functions that GDAL's triggers name: other columns than the geometry can then be changed.
+
+    The triggers keep the spatial index; as long as no geometry changes they never come to call these.
+    """
+    for name in _OF_TRIGGERS:
+        connection.create_function(name, 1, lambda _: None)
 
 
 def _add_column_names(connection: sqlite3.Connection) -> None:
