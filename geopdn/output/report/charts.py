@@ -75,7 +75,7 @@ def _round_limits(low: float, high: float) -> tuple[float, float]:
 
 def _round_up(count: int) -> int:
     """The least even number of at most two digits and zeros that is no smaller."""
-    power = 10 ** max(len(str(count)) - 2, 0)
+    power = int(10 ** max(len(str(count)) - 2, 0))
     top = -(-count // power) * power
     return top + (top % 2)
 
