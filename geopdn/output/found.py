@@ -127,13 +127,13 @@ def _text(value: Any) -> str:
 
 def _rings(geometries: Any, frame: SceneFrame) -> tuple[NDArray[np.float64], ...]:
     """Outlines in the grid's pixels, without the repeated last corner; empty geometries have none."""
-    shapes = np.asarray(geometries.values, object)
-    hulls = [None if shape is None or shape.is_empty else shapely.convex_hull(shape) for shape in shapes]
-    transform = map_transform(frame)
-    return tuple(
-        map_to_pixel(shapely.get_coordinates(hull)[:-1], transform) if hull is not None else np.zeros((0, 2))
-        for hull in hulls
-    )
+    hulls = shapely.convex_hull(np.asarray(geometries.values, object))  # [N]; missing ones stay so
+    points, owner = shapely.get_coordinates(hulls, return_index=True)
+    pixels = map_to_pixel(points.reshape(-1, 2), map_transform(frame))
+    counts = np.bincount(owner, minlength=len(hulls))
+    if not len(hulls):
+        return ()
+    return tuple(ring[:-1] for ring in np.split(pixels, np.cumsum(counts)[:-1]))
 
 
 def _digest(table: Any) -> str:

@@ -122,3 +122,19 @@ def test_other_files_are_refused(tmp_path) -> None:
     for name in ("a.gpkg", "none.gpkg", "a.json"):
         with pytest.raises(ResultError, match="geopdn detect"):
             read_found(tmp_path / name)
+
+
+def test_a_detection_without_a_polygon_is_listed_without_an_outline(make_result, tmp_path) -> None:
+    path = write_result(make_result(3), tmp_path / "a.gpkg")
+    pyogrio.write_dataframe(
+        gpd.GeoDataFrame(
+            {"id": [99], "label": ["aircraft"], "score": [0.001], "scale": [1], "window": [0]},
+            geometry=[None],
+            crs=32631,
+        ),
+        path,
+        layer="detections",
+        append=True,
+    )
+    found = read_found(path)
+    assert [len(ring) for ring in found.rings] == [4, 4, 4, 0]
