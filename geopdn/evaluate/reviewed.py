@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopdn.errors import LabelError, ReviewWarning
-from geopdn.output.fields import MISSED, REVIEW, REVIEWS, WRONG
+from geopdn.output.fields import REVIEW, REVIEWS, WRONG
 
 _FOUND = "score"
 """Only layers with this column are detections; other columns named `review` are the user's own."""
@@ -57,18 +57,19 @@ def as_labels(table: Any, *, name: str) -> Any:
         )
     stands = marks != WRONG
     labels = table[stands].reset_index(drop=True)
-    marks = marks[stands]
     if "ignore" not in labels.columns:
-        labels["ignore"] = marks == ""
+        labels["ignore"] = marks[stands] == ""
     for column in ("label", "scene"):
         if column in labels.columns:
-            _fill(labels, table[column], marks == MISSED, column, name=name)
+            _fill(labels, table[column], column, name=name)
     return labels
 
 
 def found_only(table: Any) -> Any:
     """The detections of a layer without the objects that people added."""
-    return table[table[_FOUND].notna() | (table[REVIEW] != MISSED)] if _is_reviewable(table) else table
+    if not _is_reviewable(table):
+        return table
+    return table[table[_FOUND].notna() | ~table[REVIEW].isin(REVIEWS)]
 
 
 def marks_of(table: Any, *, name: str) -> NDArray[np.object_]:
@@ -90,9 +91,9 @@ def _is_reviewable(table: Any) -> bool:
     return REVIEW in table.columns and _FOUND in table.columns
 
 
-def _fill(labels: Any, known: Any, added: NDArray[np.bool_], column: str, *, name: str) -> None:
+def _fill(labels: Any, known: Any, column: str, *, name: str) -> None:
     """Give objects added by hand the value that all others have."""
-    bare = added & labels[column].isna().to_numpy()
+    bare = labels[column].isna().to_numpy()
     values = sorted({str(value) for value in known.dropna()})
     if not bare.any() or not values:
         return

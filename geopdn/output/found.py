@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geopdn.detections import SceneFrame, WindowRecord
 from geopdn.errors import ResultError
 from geopdn.geometry.ground import map_to_pixel
-from geopdn.output.fields import MISSED, PICTURE, REVIEW, REVIEWS
+from geopdn.output.fields import MISSED, PICTURE, REVIEW, REVIEWS, RIGHT
 from geopdn.output.frames import map_transform
 from geopdn.output.saved import AGAIN, EXPECTED, read_head, read_windows
 
@@ -90,7 +90,7 @@ def _read(path: Path) -> Found:
     if absent:
         raise ValueError(f"layer `detections` has no column {absent[0]!r}")
     table[REVIEW] = _reviews(table, path)
-    added = table[(table[REVIEW] == MISSED) & table["score"].isna()]
+    added = table[table[REVIEW].isin((MISSED, RIGHT)) & table["score"].isna()]
     table = table[table["score"].notna()].sort_values(["score", "id"], ascending=[False, True], ignore_index=True)
     if table["id"].isna().any() or table["id"].duplicated().any():
         raise ValueError("the column `id` of layer `detections` does not number the detections")

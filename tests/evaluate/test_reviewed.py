@@ -43,6 +43,15 @@ def test_right_and_missed_are_labels_wrong_is_none(tmp_path) -> None:
     assert not truth.ignore.any()
 
 
+def test_an_object_added_by_hand_may_be_marked_right(tmp_path) -> None:
+    path = write(tmp_path / "r.gpkg", ["right", "right"])
+    table = gpd.read_file(path, layer="detections")
+    table.loc[1, ["score", "label", "scene"]] = None
+    table.to_file(path, layer="detections")
+    assert len(read_labels(path, FRAME)) == 2
+    assert evaluate_result(path, LabelFile(path), frame=FRAME, iou=0.5).n_detections == 1
+
+
 def test_what_is_not_marked_is_not_scored_and_counted(tmp_path) -> None:
     path = write(tmp_path / "r.gpkg", ["right", None, "", "wrong"])
     with pytest.warns(ReviewWarning, match=r"2 of 4 detections of .*r.gpkg are not reviewed"):
