@@ -9,6 +9,7 @@ import typer
 
 from geopdn.cli import options
 from geopdn.cli.area import read_area
+from geopdn.cli.called import options_of
 from geopdn.cli.destinations import Job, checked, plan_jobs
 from geopdn.cli.detectors import Stated, load_detector
 from geopdn.cli.device import resolve_device
@@ -24,6 +25,7 @@ SEVERITY = (6, 4, 3, 2, INCOMPLETE, 0)
 
 
 def detect(
+    context: typer.Context,
     scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help="Raster files or http(s):// URLs.")],
     *,
     output: Annotated[
@@ -196,6 +198,7 @@ def detect(
             memory=bound,
             pictures=pictures,
             progress_json=progress_json,
+            called=options_of(context),
         )
         codes = [_one(job, wish, as_json=as_json, alone=len(jobs) == 1) for job in jobs]
     raise typer.Exit(next(code for code in SEVERITY if code in codes))

@@ -22,6 +22,8 @@ from geopdn.cli.messages import complain, say
 from geopdn.cli.models import models
 from geopdn.cli.prepare import prepare
 from geopdn.cli.qgis import qgis
+from geopdn.cli.report import report
+from geopdn.cli.review import review
 from geopdn.cli.saliency import saliency
 from geopdn.cli.simulate import simulate
 from geopdn.cli.train import train
@@ -43,6 +45,8 @@ app = typer.Typer(
 _COMMANDS = (
     detect,
     merge,
+    report,
+    review,
     info,
     saliency,
     prepare,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geopdn.output.project_rasters import Raster
-    from geopdn.scene import PixelSource
+    from geopdn.scene import PixelSource, Scene
 
 LONGEST_PX = 1024
 """Side of the view from which contrast is taken."""
@@ -65,20 +65,27 @@ def scene_beside(result: Path) -> Path | None:
 def scene_raster(path: str, *, allow_vrt: bool = False, allow_hosts: Sequence[str] = ()) -> "Raster":
     """A scene in natural colours where it has them, else its first three bands or its only one."""
     from geopdn.output.project_rasters import Raster
-    from geopdn.scene import Scene, select_bands
+    from geopdn.scene import Scene
 
     title = Path(path.partition("?")[0] if "://" in path else path).name
     with Scene.open(path, allow_vrt=allow_vrt, allow_hosts=allow_hosts) as scene:
-        names, crs = scene.all_band_names, scene.crs
+        crs = scene.crs
         if scene.is_palette:
             return Raster(path, title, crs, limits=(), bands=())
-        try:
-            bands = tuple(select_bands(names, ("red", "green", "blue")))
-        except BandError:
-            bands = tuple(scene.band_indexes[:3]) if len(scene.band_indexes) >= 3 else tuple(scene.band_indexes[:1])
+        bands = shown_bands(scene)
     with Scene.open(path, bands=bands, allow_vrt=allow_vrt, allow_hosts=allow_hosts) as scene:
-        limits = tuple((0.0, 255.0) if scene.dtype == np.uint8 else _cut(scene, n) for n in range(len(bands)))
+        limits = tuple((0.0, 255.0) if scene.dtype == np.uint8 else contrast(scene, n) for n in range(len(bands)))
     return Raster(path, title, crs, limits=limits, bands=bands)
+
+
+def shown_bands(scene: "Scene") -> tuple[int, ...]:
+    """Bands in natural colours, else the first three, else the only one."""
+    from geopdn.scene import select_bands
+
+    try:
+        return tuple(select_bands(scene.all_band_names, ("red", "green", "blue")))
+    except BandError:
+        return tuple(scene.band_indexes[:3]) if len(scene.band_indexes) >= 3 else tuple(scene.band_indexes[:1])
 
 
 def saliency_raster(path: Path) -> "Raster":
@@ -92,7 +99,7 @@ def saliency_raster(path: Path) -> "Raster":
         return Raster(path, "expected objects", scene.crs, limits=(limits,), bands=(1,), is_ramp=True)
 
 
-def _cut(scene: "PixelSource", band: int) -> tuple[float, float]:
+def contrast(scene: "PixelSource", band: int) -> tuple[float, float]:
     """Two percentiles of a band's physical values, as QGIS shows them."""
     level = 0
     while max(scene.size.at_level(level).height, scene.size.at_level(level).width) > LONGEST_PX:

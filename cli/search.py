@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geopdn.cli.area import Area, area_of
+from geopdn.cli.called import command_of, versions
 from geopdn.cli.destinations import Job
 from geopdn.cli.detectors import opened_for
 from geopdn.cli.device import resolve_device
@@ -51,6 +52,7 @@ class Wish:
         memory: bytes that the process may take at its peak, None without a bound.
         pictures: detections of which a GeoPackage keeps a picture.
         progress_json: progress for programs.
+        called: the options that were given and change what is found.
     """
 
     model: str | None
@@ -67,6 +69,7 @@ class Wish:
     memory: int | None
     pictures: int = 0
     progress_json: bool = False
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,6 +146,8 @@ def search(job: Job, wish: Wish) -> Searched:
         with within(plan):
             with meter(item.scene.name, quiet=wish.quiet, as_json=wish.progress_json) as show:
                 result = _run(item, options, _shown(show), area)
+            called = {"command": command_of("detect", item.scene.name, wish.called), "versions": versions()}
+            result = replace(result, facts={**result.facts, **called})
             if result.facts.get("n_invalid"):
                 say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
             if item.scene.changed():

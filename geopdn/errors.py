@@ -92,5 +92,9 @@ class SidecarWarning(GeopdnWarning):
     """A sidecar file beside a scene is present and was ignored."""
 
 
+class ReviewWarning(GeopdnWarning):
+    """Labels are detections that nobody, or not yet everybody, has reviewed."""
+
+
 class RadiometryWarning(GeopdnWarning):
     """The values of a scene look unlike what the radiometry expects."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from geopdn.errors import LabelError
 from geopdn.evaluate.compare import SceneBoxes, read_detections, read_scene
-from geopdn.evaluate.layers import LabelFile, read_layer
+from geopdn.evaluate.layers import LabelFile, read_label_layer
 from geopdn.evaluate.pairs import find_pairs
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def collect(
         table = read_detections(pair.result)
         file = replace(labels, path=pair.labels)
         if pair.labels not in layers:
-            layers = {pair.labels: read_layer(file)}
+            layers = {pair.labels: read_label_layer(file)}
         one = read_scene(
             table,
             layers[pair.labels],

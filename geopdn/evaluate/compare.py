@@ -13,6 +13,7 @@ from geopdn.evaluate.grid import frame_around, recorded_frame
 from geopdn.evaluate.labels import to_pixels, truth_of
 from geopdn.evaluate.layers import LabelFile, class_texts, of_scene, read_layer
 from geopdn.evaluate.matching import Matches, OverlapMode, match_each
+from geopdn.evaluate.reviewed import found_only
 from geopdn.evaluate.unseen import unseen
 from geopdn.geometry import boxes as box
 from geopdn.geometry import ground
@@ -87,7 +88,7 @@ def read_detections(path: Path) -> Any:
     if "score" not in table.columns:
         msg = f"{path} has no column 'score': give detections first, labels second"
         raise LabelError(msg)
-    return table
+    return found_only(table)
 
 
 def read_scene(

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geopdn.errors import GeoreferenceError, LabelError
-from geopdn.evaluate.layers import LabelFile, class_texts, flags, of_scene, read_layer
+from geopdn.evaluate.layers import LabelFile, class_texts, flags, of_scene, read_label_layer
 from geopdn.evaluate.repeats import first_of_each
 from geopdn.geometry import boxes as box
 from geopdn.geometry import ground
@@ -100,7 +100,7 @@ def read_labels(
         LabelError: the file cannot be read, has no features, no CRS, an unknown class, or lies elsewhere.
     """
     file = LabelFile.of(labels)
-    return truth_of(read_layer(file), frame, file=file, names=names, upright=upright, allow_empty=allow_empty)
+    return truth_of(read_label_layer(file), frame, file=file, names=names, upright=upright, allow_empty=allow_empty)
 
 
 def truth_of(
@@ -112,7 +112,7 @@ def truth_of(
     upright: bool = False,
     allow_empty: bool = False,
 ) -> Truth:
-    """`read_labels` of a layer that has been read (`read_layer`), for many scenes that share one file.
+    """`read_labels` of a layer that has been read (`read_label_layer`), for many scenes that share one file.
 
     Raises:
         LabelError: as `read_labels`.

@@ -85,6 +85,18 @@ def read_layer(labels: LabelFile | str | Path, *, preferred: str = "labels") -> 
     return table
 
 
+def read_label_layer(labels: LabelFile | str | Path) -> Any:
+    """`read_layer` of labels; of detections that people have reviewed, what `geopdn.evaluate.reviewed` says.
+
+    Raises:
+        LabelError: as `read_layer`, or a review that geopdn does not know.
+    """
+    from geopdn.evaluate.reviewed import as_labels
+
+    file = LabelFile.of(labels)
+    return as_labels(read_layer(file), name=str(file))
+
+
 def class_texts(table: Any, file: LabelFile, *, names: Sequence[str] | None = None) -> list[str]:
     """The class name of every feature.
 

@@ -22,6 +22,16 @@ class Field(NamedTuple):
 PICTURE = "picture"
 """Column of `detections` with small pictures, in GeoPackages that hold some."""
 
+REVIEW = "review"
+"""Column of `detections` in GeoPackages in which people say what they see; empty as `geopdn detect` writes it."""
+RIGHT, WRONG, MISSED = "right", "wrong", "missed"
+REVIEWS = {
+    RIGHT: "It is one.",
+    WRONG: "It is none.",
+    MISSED: "It is one that was not found: added by hand.",
+}
+"""What the column holds."""
+
 _CORE = "of the part whose objects belong to this window, in pixels of full resolution."
 _READ = "of what was read, in pixels of the level that was read."
 
@@ -40,6 +50,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "window": Field("Window", "Where it was seen: `id` in the layer `windows`."),
         "scene": Field("Scene", "The raster it was found in."),
         "datetime": Field("Time (UTC)", "When the scene was taken."),
+        REVIEW: Field("Review", "What a person says of it: right, wrong, or missed for an object added by hand."),
         PICTURE: Field("Picture", "The object and its surroundings, rows and columns as in the scene.", "image/jpeg"),
     },
     "windows": {
@@ -70,6 +81,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         "has_heading": Field("Boxes turned", "Whether boxes say a heading."),
         "classes": Field("Classes", "Classes that were searched for."),
         "n_detections": Field("Detections", "Number of detections."),
+        "command": Field("Command", "What was called, files by name, without outputs and looks."),
+        "versions": Field("Versions", "Of Python and of the libraries that the result depends on."),
         "model": Field("Model", "Weights that chose the windows and looked at them."),
         "budget": Field("Budget", "What could be spent, or the recall that was aimed at."),
         "min_score": Field("Lowest score (0-1)", "Lowest score of a detection."),

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from geopdn.errors import OutputError
-from geopdn.output.fields import FIELDS, PICTURE
+from geopdn.output.fields import FIELDS, PICTURE, REVIEW, REVIEWS
 from geopdn.output.frames import BATCH, detection_batches, n_raw, raw_batches, run_frame, window_batches
 from geopdn.output.styles import Shown, layer_styles
 
@@ -47,6 +47,9 @@ CREATE TABLE gpkg_data_column_constraints (
   CONSTRAINT gdcc_ntv UNIQUE (constraint_name, constraint_type, value));
 """
 
+REVIEW_CONSTRAINT = "geopdn_review"
+"""Name of the list of values of the column `review`."""
+
 _SCHEMA_URL = "http://www.geopackage.org/spec121/#extension_schema"
 
 _OF_TRIGGERS = ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY")
@@ -58,7 +61,7 @@ def write_geopackage(result: RunResult, path: Path, *, batch: int = BATCH) -> No
     Raises:
         OutputError: detections that cannot be polygons, or rows that the driver lost.
     """
-    with _fixed_clock():
+    with fixed_clock():
         _write_layer(path, "detections", detection_batches(result, batch=batch))
         _write_layer(path, "windows", window_batches(result, batch=batch))
         _write_layer(path, "run", [run_frame(result)])
@@ -72,6 +75,7 @@ def write_geopackage(result: RunResult, path: Path, *, batch: int = BATCH) -> No
             if count != rows:
                 msg = f"{path}: layer {layer!r} has {count} rows where {rows} were written; check the free space"
                 raise OutputError(msg)
+        connection.execute(f"ALTER TABLE detections ADD COLUMN {REVIEW} TEXT")
         _add_pictures(connection, result)
         _add_column_names(connection)
         _add_styles(connection, result)
@@ -100,7 +104,7 @@ def _write_layer(path: Path, layer: str, batches: Iterable[GeoDataFrame]) -> Non
 
 
 @contextmanager
-def _fixed_clock() -> Iterator[None]:
+def fixed_clock() -> Iterator[None]:
     """GDAL dates its tables with `FIXED_TIME`; the setting is put back afterwards."""
     import pyogrio
 
@@ -116,13 +120,21 @@ def _add_pictures(connection: sqlite3.Connection, result: RunResult) -> None:
     """Add the column of pictures to the detections; those without one are null."""
     if not result.pictures:
         return
-    for name in _OF_TRIGGERS:  # GDAL's triggers keep the spatial index; here they never come to call these
-        connection.create_function(name, 1, lambda _: None)
+    name_triggers(connection)
     connection.execute(f"ALTER TABLE detections ADD COLUMN {PICTURE} BLOB")
     connection.executemany(
         f"UPDATE detections SET {PICTURE} = ? WHERE fid = ?",  # noqa: S608 (a constant)
         ((picture, number) for number, picture in enumerate(result.pictures, start=1) if picture),
     )
+
+
+def name_triggers(connection: sqlite3.Connection) -> None:
+    """Let SQLite know the functions that GDAL's triggers name: other columns than the geometry can then be changed.
+
+    The triggers keep the spatial index; as long as no geometry changes they never come to call these.
+    """
+    for name in _OF_TRIGGERS:
+        connection.create_function(name, 1, lambda _: None)
 
 
 def _add_column_names(connection: sqlite3.Connection) -> None:
@@ -132,12 +144,19 @@ def _add_column_names(connection: sqlite3.Connection) -> None:
         "INSERT INTO gpkg_extensions VALUES (?, NULL, 'gpkg_schema', ?, 'read-write')",
         ((table, _SCHEMA_URL) for table in ("gpkg_data_columns", "gpkg_data_column_constraints")),
     )
+    connection.executemany(
+        "INSERT INTO gpkg_data_column_constraints VALUES (?, 'enum', ?, NULL, NULL, NULL, NULL, ?)",
+        ((REVIEW_CONSTRAINT, value, meaning) for value, meaning in REVIEWS.items()),
+    )
     for layer, fields in FIELDS.items():
         present = {row[1] for row in connection.execute(f'PRAGMA table_info("{layer}")')}
         connection.executemany(
-            "INSERT INTO gpkg_data_columns VALUES (?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO gpkg_data_columns VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                (layer, column, field.alias, field.alias, field.meaning, field.mime_type or None)
+                (
+                    *(layer, column, field.alias, field.alias, field.meaning, field.mime_type or None),
+                    REVIEW_CONSTRAINT if column == REVIEW else None,
+                )
                 for column, field in fields.items()
                 if column in present
             ),

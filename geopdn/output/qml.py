@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from geopdn.output.fields import FIELDS, PICTURE
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 VERSION = "3.22.0"
-CATEGORIES = "Symbology|Labeling|Fields|AttributeTable|MapTips"
+CATEGORIES = "Symbology|Labeling|Fields|Forms|AttributeTable|MapTips"
+
+NULL = "{2839923C-8B7D-419E-B84B-CA2FE9B80EC7}"
+"""How QGIS's lists of values write null."""
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -159,6 +162,43 @@ def aliases(layer: str) -> str:
     )
     table = f"<attributetableconfig><columns>{shown}{hidden}</columns></attributetableconfig>" if hidden else ""
     return f"<aliases>{''.join(rows)}</aliases>{table}"
+
+
+class Choices(NamedTuple):
+    """A list of values in a form.
+
+    Attributes:
+        field: a text column.
+        values: what can be chosen.
+        empty: what null is called in the list.
+        new: value of features that are drawn by hand, empty for none.
+    """
+
+    field: str
+    values: tuple[str, ...]
+    empty: str
+    new: str = ""
+
+
+def forms(lists: Iterable[Choices]) -> str:
+    """Widgets of a form in which values are chosen from lists, and what new features start with."""
+    fields, starts = [], []
+    for field, values, empty, new in lists:
+        pairs = [(empty, NULL), *((value, value) for value in values)]
+        rows = "".join(
+            f'<Option type="Map"><Option type="QString" name={quoted(name)} value={quoted(value)}/></Option>'
+            for name, value in pairs
+        )
+        config = f'<Option type="Map"><Option type="List" name="map">{rows}</Option></Option>'
+        widget = f'<editWidget type="ValueMap"><config>{config}</config></editWidget>'
+        fields.append(f'<field name="{field}">{widget}</field>')
+        expression = "'" + new.replace("\\", "\\\\").replace("'", "''") + "'" if new else ""
+        starts.append(f'<default field="{field}" expression={quoted(expression)} applyOnUpdate="0"/>')
+    return (
+        f"<fieldConfiguration>{''.join(fields)}</fieldConfiguration><defaults>{''.join(starts)}</defaults>"
+        if fields
+        else ""
+    )
 
 
 def map_tip(html: str) -> str:

@@ -96,8 +96,12 @@ def read_run(path: str | Path) -> SavedRun:
         raise ResultError(msg) from error
 
 
-def _read(path: Path) -> SavedRun:
-    """`read_run`; what does not fit raises ValueError, KeyError or TypeError."""
+def read_head(path: Path) -> tuple[SceneFrame, tuple[str, ...], bool, dict[str, Any]]:
+    """The frame, the classes, whether boxes say a heading, and the facts: what the layer `run` says.
+
+    Raises:
+        ValueError: a value is not geopdn's; as KeyError and TypeError.
+    """
     import pyogrio
 
     table = _rows(path, "run", RUN_COLUMNS)
@@ -114,13 +118,28 @@ def _read(path: Path) -> SavedRun:
         datetime=row["datetime"] or "",
     )
     classes = tuple(str(name) for name in json.loads(row["classes"]))
-    windows = _windows(_rows(path, "windows", WINDOW_COLUMNS))
+    facts = {name: _fact(value) for name, value in row.items() if name not in RUN_COLUMNS}
+    return frame, classes, bool(row["has_heading"]), facts
+
+
+def read_windows(path: Path) -> tuple[WindowRecord, ...]:
+    """The `windows` layer, whose rows stand in the order of their index.
+
+    Raises:
+        ValueError: a value is not geopdn's; as KeyError and TypeError.
+    """
+    return _windows(_rows(path, "windows", WINDOW_COLUMNS))
+
+
+def _read(path: Path) -> SavedRun:
+    """`read_run`; what does not fit raises ValueError, KeyError or TypeError."""
+    frame, classes, has_heading, facts = read_head(path)
+    windows = read_windows(path)
     raw = _raw(path)
     for name, values, stop in (("class", raw.label, len(classes)), ("window", raw.window, len(windows))):
         if len(values) and not (values.min() >= 0 and values.max() < stop):
             raise ValueError(f"layer `raw` has a {name} of {values.max()} where there are {stop}")
-    facts = {name: _fact(value) for name, value in row.items() if name not in RUN_COLUMNS}
-    return SavedRun(frame, classes, bool(row["has_heading"]), windows, facts, raw, _pictures(path))
+    return SavedRun(frame, classes, has_heading, windows, facts, raw, _pictures(path))
 
 
 def _rows(path: Path, layer: str, columns: Sequence[str], *, skip: int = 0, limit: int | None = None) -> DataFrame:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
-from geopdn.output.qml import Style, aliases, categories, labels, map_tip, ranges, renderer, symbol
+from geopdn.output.fields import MISSED, REVIEW, REVIEWS, RIGHT, WRONG
+from geopdn.output.qml import Choices, Style, aliases, categories, forms, labels, map_tip, ranges, renderer, symbol
 from geopdn.output.tips import detection_tip, raw_tip, run_tip, window_tip
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ _CLASS_COLOURS = ("255,45,120", "0,229,255", "255,221,0", "124,255,0", "255,140,
 _SCALE_COLOURS = {"1": "255,255,255", "2": "255,214,102", "4": "102,204,255", "8": "178,140,255"}
 _VISIT_COLOURS = ("255,255,255", "255,229,140", "255,178,70", "255,110,90", "200,80,160")  # from the first on
 _RAW_COLOURS = ("140,140,140", "255,140,0")
+_REVIEW_COLOURS = {RIGHT: "124,255,0", WRONG: "255,45,120", MISSED: "0,229,255", "": "255,255,255"}
 _FAILED_COLOUR, _FOOTPRINT_COLOUR = "255,0,0", "140,140,140"
 
 _BY_SCORE_MM = 'scale_linear("score", 0.3, 0.9, 0.3, 0.8)'
@@ -80,20 +82,28 @@ def layer_styles(shown: Shown) -> dict[str, tuple[Style, ...]]:
     return {**styles, "raw": (_raw(),)} if shown.raw else styles
 
 
-def detection_styles(shown: Shown) -> tuple[Style, Style]:
-    """Bright outlines coloured by class, thick where sure, or coloured by score; class and score at large scales."""
+def detection_styles(shown: Shown) -> tuple[Style, Style, Style]:
+    """Bright outlines coloured by class, thick where sure, by score, or by review; class and score at large scales."""
     rest = (
         labels(
-            """coalesce("label", '') || ' ' || format_number("score", 2)""",
+            """coalesce("label", '') || ' ' || coalesce(format_number("score", 2), "review", '')""",
             largest_scale=shown.pixel_size_m * _LABEL_SCALE_PER_M,
             placement=_ABOVE,
         )
         + aliases("detections")
+        + forms(
+            (
+                Choices("label", shown.classes, "", shown.classes[0] if len(shown.classes) == 1 else ""),
+                Choices(REVIEW, tuple(REVIEWS), "not reviewed", MISSED),
+            )
+        )
         + map_tip(detection_tip(pictures=shown.pictures))
     )
     colours = [_CLASS_COLOURS[n % len(_CLASS_COLOURS)] for n in range(len(shown.classes))]
     by_class = [symbol(str(n), colour, width=_BY_SCORE_MM) for n, colour in enumerate(colours)]
     by_score = [symbol(str(n), colour) for n, (_, _, colour) in enumerate(_SCORE_CLASSES)]
+    by_review = [symbol(str(n), colour) for n, colour in enumerate(_REVIEW_COLOURS.values())]
+    reviews = categories((value, value or "not reviewed") for value in _REVIEW_COLOURS)
     scores = ranges((low, high, f"{low} - {high}") for low, high, _ in _SCORE_CLASSES)
     return (
         Style(
@@ -102,6 +112,7 @@ def detection_styles(shown: Shown) -> tuple[Style, Style]:
             labels=True,
         ),
         Style("by score", renderer("graduatedSymbol", "score", scores, by_score) + rest, labels=True),
+        Style("by review", renderer("categorizedSymbol", REVIEW, reviews, by_review) + rest, labels=True),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geopdn.evaluate.labels import Truth, are_upright, truth_of
-from geopdn.evaluate.layers import LabelFile, class_texts, of_scene, read_layer
+from geopdn.evaluate.layers import LabelFile, class_texts, of_scene, read_label_layer
 from geopdn.evaluate.repeats import first_of_each
 from geopdn.output.frames import ground_sizes
 from geopdn.scene import Scene
@@ -101,7 +101,7 @@ def survey(given: Sequence[Labelled], *, classes: Sequence[str] | None = None) -
         for path, (_, size) in frames.items()
         if size is None
     ]
-    tables = {file: read_layer(file) for file in dict.fromkeys(item.labels for item in given)}
+    tables = {file: read_label_layer(file) for file in dict.fromkeys(item.labels for item in given)}
     names = tuple(classes) if classes is not None else _classes(tables)
     scenes: dict[Path, SurveyedScene] = {}
     for file, table in tables.items():

@@ -34,6 +34,8 @@ FACTS = {
     "stretch": {"low": [1.0, 2.0], "high": [200.0, 220.0]},
     "pixel_size_m": 0.5,
     "geopdn": "0.1.0",
+    "command": "geopdn detect scenes/airport.tif --budget 0.2",
+    "versions": {"python": "3.11.2", "torch": "2.8.0"},
     "path": "sparse",
 }
 

@@ -178,3 +178,43 @@ def test_sidecar_styles_are_taken(make_result, tmp_path, look, ending) -> None:
         west, south, east, north = layer["extent"]
         assert 3.0 < west < east < 3.02  # the scene lies on UTM 31's central meridian, three degrees east
         assert 45.14 < south < north < 45.16
+
+
+DRAW = """
+layer = QgsVectorLayer(sys.argv[1], "layer", "ogr")
+number = layer.fields().indexOf("review")
+widget = layer.editorWidgetSetup(number)
+layer.startEditing()
+drawn = QgsVectorLayerUtils.createFeature(layer, QgsGeometry.fromRect(QgsRectangle(500100, 4999900, 500120, 4999920)))
+added = layer.addFeature(drawn)
+first = layer.getFeature(1)
+changed = layer.changeAttributeValue(first.id(), number, "wrong")
+seen = {
+    "widget": widget.type(),
+    "map": widget.config()["map"],
+    "added": added and changed,
+    "committed": layer.commitChanges(),
+    "errors": layer.commitErrors(),
+    "problems": problems,
+}
+"""
+
+
+def test_a_form_reviews_detections_and_a_drawn_polygon_is_a_missed_one(make_result, tmp_path) -> None:
+    import geopandas
+
+    path = write_result(make_result(3), tmp_path / "a.gpkg")
+    seen = in_qgis(DRAW, f"{path}|layername=detections", home=tmp_path / "home")
+    assert seen["widget"] == "ValueMap"
+    assert [next(iter(choice)) for choice in seen["map"]] == ["not reviewed", "right", "wrong", "missed"]
+    assert seen["added"], seen
+    assert seen["committed"], seen["errors"]
+    table = geopandas.read_file(path, layer="detections")
+    assert [value or "" for value in table.review.astype(object).where(table.review.notna(), "")] == [
+        "wrong",
+        "",
+        "",
+        "missed",
+    ]
+    assert table.label.tolist() == ["aircraft"] * 4
+    assert table.score.isna().tolist() == [False] * 3 + [True]

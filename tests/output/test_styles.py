@@ -8,11 +8,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from geopdn.output.fields import FIELDS
+from geopdn.output.qml import NULL
 from geopdn.output.styles import Shown, detection_styles, layer_styles, window_styles
 
 
 def test_detections_are_coloured_by_class_and_thicker_where_sure() -> None:
-    first, _ = detection_styles(Shown(("aircraft",), 3))
+    first, *_ = detection_styles(Shown(("aircraft",), 3))
     root = ET.fromstring(first.qml())
     renderer = root.find("renderer-v2")
     assert (renderer.attrib["type"], renderer.attrib["attr"]) == ("categorizedSymbol", "label")
@@ -79,3 +80,16 @@ def test_every_layer_has_styles_of_a_few_kilobytes_with_aliases_and_a_map_tip(ma
 def test_names_of_fields_are_unique_in_their_layer() -> None:
     for fields in FIELDS.values():
         assert len({field.alias for field in fields.values()}) == len(fields)
+
+
+def test_a_form_offers_the_reviews_and_starts_drawn_polygons_as_missed() -> None:
+    root = ET.fromstring(detection_styles(Shown(("it's", "b"), 3))[0].qml())
+    lists = {
+        field.attrib["name"]: [o.attrib["value"] for o in field.iter("Option") if o.attrib["type"] == "QString"]
+        for field in root.find("fieldConfiguration")
+    }
+    assert lists == {"label": [NULL, "it's", "b"], "review": [NULL, "right", "wrong", "missed"]}
+    starts = {d.attrib["field"]: d.attrib["expression"] for d in root.iter("default")}
+    assert starts == {"label": "", "review": "'missed'"}
+    alone = ET.fromstring(detection_styles(Shown(("it's",), 3))[0].qml())
+    assert next(d for d in alone.iter("default") if d.attrib["field"] == "label").attrib["expression"] == "'it''s'"

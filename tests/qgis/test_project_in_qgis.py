@@ -109,7 +109,7 @@ def test_a_project_opens_complete_after_its_folder_has_moved(folder, tmp_path) -
     west, south, east, north = seen["extent"]
     assert (west, north) == (pytest.approx(431_000 - 41, abs=1), pytest.approx(4_870_000 + 41, abs=1))
     assert (east - west, north - south) == (pytest.approx(2048 * 1.04), pytest.approx(2048 * 1.04))
-    assert seen["styles"]["detections"] == ["by class", ["by class", "by score"]]
+    assert seen["styles"]["detections"] == ["by class", ["by class", "by review", "by score"]]
     assert seen["styles"]["windows"] == ["by scale", ["by order of visit", "by scale"]]
     assert seen["by order of visit"] == ["graduatedSymbol", "id"]
     assert seen["by scale"][0] == "categorizedSymbol"

@@ -20,6 +20,9 @@ from geopdn.scene.frame import frame_of
 from geopdn.train.places import find_scenes
 from geopdn.train.stream import TrainingScenes
 
+# Nobody has reviewed them, which is what the warning says.
+pytestmark = pytest.mark.filterwarnings("ignore:none of the .* is reviewed:geopdn.errors.ReviewWarning")
+
 SIDE, SQUARE = 640, 12
 N_SQUARES = {"a": 9, "b": 7, "c": 5, "d": 0}
 TRANSFORM = Affine.translation(500000, 5000000) @ Affine.rotation(30) @ Affine.scale(0.5, -0.5)
