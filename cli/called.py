@@ -16,7 +16,7 @@ _FILES = ("output", "format_", "saliency", "picture", "project", "overwrite")
 _LOOKS = ("pictures", "as_json", "quiet", "progress_json")
 _MEANS = ("memory", "allow_host")
 UNSEEN = frozenset((*_FILES, *_LOOKS, *_MEANS))
-"""Parameters that change no detection: where files go, what is shown meanwhile, what a run may take and whom it trusts."""
+"""Parameters that change no detection: where files go, what is shown, what a run may take and whom it trusts."""
 
 
 def options_of(context: typer.Context, *, without: Collection[str] = UNSEEN) -> str:
