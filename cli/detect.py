@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from geopdn.api.area import read_area
+from geopdn.api.device import resolve_device
+from geopdn.api.scenes import Reading
 from geopdn.cli import options
-from geopdn.cli.area import read_area
 from geopdn.cli.destinations import Job, checked, plan_jobs
 from geopdn.cli.detectors import Stated, load_detector
-from geopdn.cli.device import resolve_device
 from geopdn.cli.messages import complain, say
-from geopdn.cli.scenes import Reading, split_bands
 from geopdn.cli.search import Wish, search
 from geopdn.errors import ConfigError, GeopdnError
 
@@ -152,7 +152,7 @@ def detect(
         raise ConfigError(f"--min-score {min_score}: expected a number from 0 to 1")
     jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture, project=project)
     reading = Reading(
-        bands=split_bands(bands),
+        bands=options.split_bands(bands),
         any_scale=any_scale,
         allow_vrt=allow_vrt,
         use_overviews=not no_overviews,

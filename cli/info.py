@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from geopdn.api.scenes import Reading, fitting_models, misfit
 from geopdn.cli import options
 from geopdn.cli.cost import Cost, decode_seconds, predict
-from geopdn.cli.scenes import Reading, fitting_models, misfit, split_bands
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -33,7 +33,9 @@ def info(
     """
     from geopdn.scene import Scene
 
-    reading = Reading(split_bands(bands), any_scale=any_scale, allow_vrt=allow_vrt, use_overviews=not no_overviews)
+    reading = Reading(
+        options.split_bands(bands), any_scale=any_scale, allow_vrt=allow_vrt, use_overviews=not no_overviews
+    )
     with Scene.open(scene, bands=reading.bands, allow_vrt=allow_vrt, use_overviews=reading.use_overviews) as item:
         record = describe(item, scene)
         record["models"], record["misfits"] = _models(item, model, reading)

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from geopdn.api.device import resolve_device
+from geopdn.api.scenes import Reading, opened
+from geopdn.api.search import load_model, require_map
 from geopdn.cli import options
-from geopdn.cli.device import resolve_device
+from geopdn.cli.messages import say
 from geopdn.cli.progress import meter
-from geopdn.cli.scenes import Reading, opened, split_bands
-from geopdn.cli.search import load_model, require_map
 
 
 def saliency(
@@ -37,13 +38,13 @@ def saliency(
     check_destination(output, inputs=[scene], overwrite=overwrite, endings=(".tif",))
     place = device if device == "auto" else resolve_device(device)
     reading = Reading(
-        bands=split_bands(bands),
+        bands=options.split_bands(bands),
         any_scale=any_scale,
         allow_vrt=allow_vrt,
         use_overviews=not no_overviews,
         pixel_output=pixel_output,
     )
-    with opened(scene, model=model, reading=reading, announce=not quiet) as item:
+    with opened(scene, model=model, reading=reading, announce=None if quiet else say) as item:
         require_map(item.source)
         weights = load_model(item.weights)
         from geopdn.engine import saliency_of
