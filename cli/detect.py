@@ -78,6 +78,9 @@ def detect(
     project: Annotated[
         bool, typer.Option("--project", help="Also write a QGIS project, OUT.qgz beside OUT.gpkg: everything in place.")
     ] = False,
+    stac: Annotated[
+        bool, typer.Option("--stac", help="Also write a STAC item, OUT.stac.json beside OUT: for catalogues.")
+    ] = False,
     bands: options.Bands = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
@@ -150,7 +153,9 @@ def detect(
     spend = parse_budget("full" if unguided else budget, recall=recall)
     if min_score is not None and not (math.isfinite(min_score) and 0 <= min_score <= 1):
         raise ConfigError(f"--min-score {min_score}: expected a number from 0 to 1")
-    jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture, project=project)
+    jobs = plan_jobs(
+        scenes, output=output, format_=format_, saliency=saliency, picture=picture, project=project, stac=stac
+    )
     reading = Reading(
         bands=options.split_bands(bands),
         any_scale=any_scale,

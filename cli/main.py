@@ -24,6 +24,7 @@ from geopdn.cli.prepare import prepare
 from geopdn.cli.qgis import qgis
 from geopdn.cli.saliency import saliency
 from geopdn.cli.simulate import simulate
+from geopdn.cli.stac import stac
 from geopdn.cli.train import train
 from geopdn.errors import GeopdnError, GeopdnWarning
 
@@ -43,6 +44,7 @@ app = typer.Typer(
 _COMMANDS = (
     detect,
     merge,
+    stac,
     info,
     saliency,
     prepare,

@@ -70,12 +70,14 @@ class Ready:
         scene: the file.
         source: the scene at the pixel size of what looks at it; the result's pixels.
         mapped: the scene at the pixel size of the model that says where to look, None without one.
+        weights: of that model.
         run: searches it, given options, progress and area.
     """
 
     scene: "Scene"
     source: "PixelSource"
     mapped: "PixelSource | None"
+    weights: Path | None
     run: "Run"
 
 
@@ -149,17 +151,18 @@ def ready(job: Job, wish: Wish) -> Iterator[Ready]:
     """Open a scene for the model, or for the detector and the model that chooses its windows."""
     if wish.detector is None:
         with opened(job.scene, model=wish.model, reading=wish.reading, announce=None if wish.quiet else say) as item:
-            yield Ready(item.scene, item.source, item.source, own_run(item.source, item.weights))
+            yield Ready(item.scene, item.source, item.source, item.weights, own_run(item.source, item.weights))
         return
     with opened_for(wish.detector, job.scene, reading=wish.reading, quiet=wish.quiet) as (scene, source):
         if wish.model is None:
-            yield Ready(scene, source, None, _foreign(wish.detector, source, None))
+            yield Ready(scene, source, None, None, _foreign(wish.detector, source, None))
         else:
             with opened(job.scene, model=wish.model, reading=wish.reading) as item:
                 if not wish.quiet:
                     name, finds = item.header.name, ", ".join(item.header.model.classes)
                     say(f"windows are chosen by the model {name}, which expects {finds}")
-                yield Ready(scene, source, item.source, _foreign(wish.detector, source, (item.source, item.weights)))
+                run = _foreign(wish.detector, source, (item.source, item.weights))
+                yield Ready(scene, source, item.source, item.weights, run)
 
 
 def _foreign(detector: "Detector", source: "PixelSource", model: "tuple[PixelSource, Path] | None") -> "Run":
@@ -181,6 +184,12 @@ def _check(item: Ready, job: Job) -> None:
             f"{item.scene.name} has no CRS: pixel coordinates go into a .gpkg, not into {job.output.name}"
         )
     check_crs(job.output, item.source.crs)
+    if job.item is not None:
+        from geopdn.output.stac import acquired, footprint_of
+        from geopdn.scene.frame import frame_of
+
+        footprint_of(frame_of(item.source))
+        acquired(frame_of(item.source), None)
     if job.saliency is not None:
         if item.mapped is None:
             raise ConfigError("--saliency beside --detector needs a --model: the detector expects nothing by itself")
@@ -212,3 +221,23 @@ def _write(result: "RunResult", item: Ready, job: Job, wish: Wish) -> None:
 
         allow_vrt = wish.reading.allow_vrt
         write_project_of(job.output, job.project, scene=job.scene, saliency=job.saliency, allow_vrt=allow_vrt)
+    if job.item is not None:
+        _write_item(result, item, job, job.item)
+
+
+def _write_item(result: "RunResult", item: Ready, job: Job, path: Path) -> None:
+    from geopdn.api.stac import described
+    from geopdn.output.stac import Catalogued, write_item
+
+    facts, others = result.facts, {"overview": job.picture, "saliency": job.saliency}
+    own = item.weights is not None and facts.get("detector") is None
+    found = Catalogued(
+        output=job.output,
+        frame=result.frame,
+        facts=facts,
+        n_detections=len(result.detections),
+        scene=job.scene,
+        model=described(item.weights, facts["model_digest"]) if own and item.weights is not None else None,
+        others={role: file for role, file in others.items() if file is not None},
+    )
+    write_item(found, path)
