@@ -64,10 +64,10 @@ def bench(
     budgets, targets = _numbers("--shares", shares), _numbers("--recalls", recalls)
     folder = nullcontext() if output is None else checked_folder(output, FILES, inputs=inputs, overwrite=overwrite)
     with folder:
-        from geopdn.cli.device import resolve_device
+        from geopdn.api.device import resolve_device
+        from geopdn.api.scenes import Reading, choose_model
+        from geopdn.api.search import load_model
         from geopdn.cli.measure import bytes_read
-        from geopdn.cli.scenes import Reading, choose_model
-        from geopdn.cli.search import load_model
         from geopdn.evaluate.bench import run_bench, strategies, to_markdown
         from geopdn.evaluate.labelled import labelled
         from geopdn.model.weights import find_weights

@@ -7,7 +7,6 @@ import typer
 
 from geopdn.cli import options
 from geopdn.cli.messages import say, tell
-from geopdn.cli.scenes import split_bands
 from geopdn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def configure(
     stop_at_errors(seen.problems, say=say)
     n_objects = sum(len(scene.truth) for scene in seen.scenes)
     say(f"{counted(len(pairs), 'scene')}, {counted(n_objects, 'object')}; looking at pixel values")
-    draft = make_draft(seen, name=name_from(output.stem), labels=labels, bands=split_bands(bands))
+    draft = make_draft(seen, name=name_from(output.stem), labels=labels, bands=options.split_bands(bands))
     of_split = list(side_problems(seen.scenes, draft.split.sides, seen.classes))
     stop_at_errors(of_split, say=say)
     text = compose(draft, folder=output.absolute().parent)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopdn.cli.scenes import Reading
+from geopdn.api.scenes import Reading
 from geopdn.errors import SceneError
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Rea
     """The cost of runs with one model, or why there can be none."""
     import numpy as np
 
+    from geopdn.api.search import load_model
     from geopdn.budget import window_cost
-    from geopdn.cli.search import load_model
     from geopdn.coverage import scan_count, scan_kind
     from geopdn.engine.overview_pass import tiles_of
     from geopdn.scene.resample import resample

@@ -20,6 +20,7 @@ class Job:
         saliency: the raster of expected counts, if wanted.
         picture: the PNG, if wanted.
         project: the QGIS project, if wanted.
+        item: the STAC item, if wanted.
     """
 
     scene: str
@@ -27,6 +28,7 @@ class Job:
     saliency: Path | None = None
     picture: Path | None = None
     project: Path | None = None
+    item: Path | None = None
 
 
 def plan_jobs(
@@ -37,6 +39,7 @@ def plan_jobs(
     saliency: Path | None = None,
     picture: Path | None = None,
     project: bool = False,
+    stac: bool = False,
 ) -> list[Job]:
     """The output of each scene: as named, in the folder named, or in the working folder.
 
@@ -51,13 +54,14 @@ def plan_jobs(
     if len(scenes) == 1 and output is not None and not output.is_dir():
         if format_ is not None and output.suffix.lower() != f".{format_}":
             raise ConfigError(f"-o {output} and --format {format_} contradict each other: leave one out")
-        return [_with_project(Job(scenes[0], output, saliency, picture), project=project)]
+        return [_with_companions(Job(scenes[0], output, saliency, picture), project=project, stac=stac)]
     if output is not None and len(scenes) > 1 and not output.is_dir() and output.suffix.lower()[1:] in FORMATS:
         raise ConfigError(f"-o {output} is one file, {len(scenes)} scenes were given: name a folder")
     folder = output or Path()
+    names = [folder / f"{_stem(scene)}.detections.{format_ or 'gpkg'}" for scene in scenes]
     jobs = [
-        _with_project(Job(s, folder / f"{_stem(s)}.detections.{format_ or 'gpkg'}", saliency, picture), project=project)
-        for s in scenes
+        _with_companions(Job(scene, name, saliency, picture), project=project, stac=stac)
+        for scene, name in zip(scenes, names, strict=True)
     ]
     taken: dict[Path, str] = {}
     for job in jobs:
@@ -69,7 +73,10 @@ def plan_jobs(
     return jobs
 
 
-def _with_project(job: Job, *, project: bool) -> Job:
+def _with_companions(job: Job, *, project: bool, stac: bool) -> Job:
+    """With the files that lie beside the detections under the same name."""
+    if stac:
+        job = replace(job, item=job.output.with_suffix(".stac.json"))
     if not project:
         return job
     if job.output.suffix.lower() != ".gpkg":
@@ -96,7 +103,8 @@ def checked(jobs: Sequence[Job], *, inputs: Sequence[Path] = (), overwrite: bool
         for job in jobs:
             check_destination(job.output, inputs=given, overwrite=overwrite)
             others = [job.output]
-            for path, ending in ((job.saliency, ".tif"), (job.picture, ".png"), (job.project, ".qgz")):
+            companions = (job.saliency, ".tif"), (job.picture, ".png"), (job.project, ".qgz"), (job.item, ".json")
+            for path, ending in companions:
                 if path is not None:
                     check_destination(path, inputs=given, overwrite=overwrite, endings=(ending,))
                     if any(path.resolve() == other.resolve() for other in others):

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
+from geopdn.api.area import read_area
+from geopdn.api.device import resolve_device
+from geopdn.api.scenes import Reading
 from geopdn.cli import options
-from geopdn.cli.area import read_area
 from geopdn.cli.called import options_of
 from geopdn.cli.destinations import Job, checked, plan_jobs
 from geopdn.cli.detectors import Stated, load_detector
-from geopdn.cli.device import resolve_device
 from geopdn.cli.memory import bound_of
 from geopdn.cli.messages import complain, say, tell
-from geopdn.cli.scenes import Reading, split_bands
 from geopdn.cli.search import Wish, search
 from geopdn.errors import ConfigError, GeopdnError
 
@@ -80,6 +80,9 @@ def detect(
     ] = 500,
     project: Annotated[
         bool, typer.Option("--project", help="Also write a QGIS project, OUT.qgz beside OUT.gpkg: everything in place.")
+    ] = False,
+    stac: Annotated[
+        bool, typer.Option("--stac", help="Also write a STAC item, OUT.stac.json beside OUT: for catalogues.")
     ] = False,
     bands: options.Bands = None,
     device: options.Device = "auto",
@@ -158,9 +161,11 @@ def detect(
     bound = bound_of(memory)
     if bound is not None and detector is not None:
         raise ConfigError("--memory bounds searches by geopdn's own models: what a --detector takes is not known")
-    jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture, project=project)
+    jobs = plan_jobs(
+        scenes, output=output, format_=format_, saliency=saliency, picture=picture, project=project, stac=stac
+    )
     reading = Reading(
-        bands=split_bands(bands),
+        bands=options.split_bands(bands),
         any_scale=any_scale,
         allow_vrt=allow_vrt,
         allow_hosts=tuple(allow_host or ()),

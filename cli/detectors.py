@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geopdn.api.scenes import Reading, require_place
 from geopdn.cli.messages import say
-from geopdn.cli.scenes import Reading, require_place
 from geopdn.errors import BandError, ConfigError, ResourceLimitError
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from geopdn.api.scenes import Reading, fitting_models, misfit
 from geopdn.cli import options
 from geopdn.cli.cost import Cost, decode_seconds, predict
 from geopdn.cli.memory import least_and_usual_mb
 from geopdn.cli.messages import tell
-from geopdn.cli.scenes import Reading, fitting_models, misfit, split_bands
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -33,7 +33,7 @@ def info(
     Example: geopdn info airport.tif
     """
     reading = Reading(
-        split_bands(bands),
+        options.split_bands(bands),
         any_scale=any_scale,
         allow_vrt=allow_vrt,
         allow_hosts=tuple(allow_host or ()),

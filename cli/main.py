@@ -26,6 +26,7 @@ from geopdn.cli.report import report
 from geopdn.cli.review import review
 from geopdn.cli.saliency import saliency
 from geopdn.cli.simulate import simulate
+from geopdn.cli.stac import stac
 from geopdn.cli.train import train
 from geopdn.errors import GeopdnError, GeopdnWarning
 
@@ -47,6 +48,7 @@ _COMMANDS = (
     merge,
     report,
     review,
+    stac,
     info,
     saliency,
     prepare,

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geopdn.cli.device import resolve_device
+from geopdn.api.device import resolve_device
 from geopdn.cli.measure import memory_mb
 from geopdn.errors import ConfigError
 from geopdn.memory import (
@@ -125,7 +125,7 @@ def _loaded_base(weights: Path) -> int:
 
     import geopdn.engine
     import geopdn.output.write  # noqa: F401
-    from geopdn.cli.search import load_model
+    from geopdn.api.search import load_model
 
     load_model(weights)
     return max(BASE, int((memory_mb() or 0) * MB) + FOLDED)

@@ -1,9 +1,11 @@
-"""Options that several commands share, so that they are called and described alike."""
+"""Options that several commands share, so that they are called, described and understood alike."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from geopdn.errors import ConfigError
 
 Model = Annotated[
     str | None,
@@ -61,3 +63,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors and warnings remain.")]
 SceneFile = Annotated[str, typer.Argument(metavar="SCENE", help="A raster file or an http(s):// URL.")]
 OptionalFile = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")]
+
+
+def split_bands(text: str | None) -> tuple[str, ...] | None:
+    """The bands of `a,b,c`.
+
+    Raises:
+        ConfigError: an empty name.
+    """
+    if text is None:
+        return None
+    bands = tuple(part.strip() for part in text.split(","))
+    if not all(bands):
+        raise ConfigError(f"--bands {text!r}: expected names or numbers with commas between, such as 3,2,1")
+    return bands

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from affine import Affine
 
+from geopdn.api.quicklook import as_rgb, light_of, read_tiles
 from geopdn.cli.project import contrast, shown_bands
-from geopdn.cli.quicklook import as_rgb, light_of, read_tiles
 from geopdn.errors import SceneError
 from geopdn.geometry.window import Window
 

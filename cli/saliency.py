@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
+from geopdn.api.device import resolve_device
+from geopdn.api.scenes import Reading, opened
+from geopdn.api.search import load_model, require_map
 from geopdn.cli import options
-from geopdn.cli.device import resolve_device
 from geopdn.cli.memory import bound_of, plan_for, within
-from geopdn.cli.messages import tell
+from geopdn.cli.messages import say, tell
 from geopdn.cli.progress import meter
-from geopdn.cli.scenes import Reading, opened, split_bands
-from geopdn.cli.search import load_model, require_map
 
 
 def saliency(
@@ -43,14 +43,14 @@ def saliency(
     place = device if device == "auto" else resolve_device(device)
     bound = bound_of(memory)
     reading = Reading(
-        bands=split_bands(bands),
+        bands=options.split_bands(bands),
         any_scale=any_scale,
         allow_vrt=allow_vrt,
         allow_hosts=tuple(allow_host or ()),
         use_overviews=not no_overviews,
         pixel_output=pixel_output,
     )
-    with opened(scene, model=model, reading=reading, announce=not quiet) as item:
+    with opened(scene, model=model, reading=reading, announce=None if quiet else say) as item:
         nothing = Budget(windows=0)
         plan = plan_for(
             item.scene, item.source, item.header.model, item.weights, bound=bound, device=place, budget=nothing

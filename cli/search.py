@@ -4,21 +4,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopdn.cli.area import Area, area_of
+from geopdn.api.area import Area, area_of
+from geopdn.api.device import resolve_device
+from geopdn.api.scenes import Reading, opened
+from geopdn.api.search import Run, load_model, own_run, require_map, run_in
 from geopdn.cli.called import command_of, versions
 from geopdn.cli.destinations import Job
 from geopdn.cli.detectors import opened_for
-from geopdn.cli.device import resolve_device
 from geopdn.cli.measure import bytes_read, peak_memory_mb
 from geopdn.cli.memory import plan_for, within
 from geopdn.cli.messages import say
 from geopdn.cli.progress import meter
-from geopdn.cli.scenes import Reading, opened
-from geopdn.errors import ConfigError, SceneError
+from geopdn.errors import ConfigError
 
 if TYPE_CHECKING:
     from geopdn.budget import Budget
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from geopdn.engine import DetectOptions, Progress
     from geopdn.engine.options import Inside
     from geopdn.memory import MemoryPlan
-    from geopdn.model.weights import LoadedModel
     from geopdn.scene import PixelSource, Scene
-
-    Run = Callable[[DetectOptions, Callable[[Progress], None], Inside | None], RunResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +126,7 @@ def search(job: Job, wish: Wish) -> Searched:
     with ready(job, wish) as item:
         _check(item, job)
         plan = _planned(item, wish)
-        area = None if wish.area is None else area_of(wish.area, item.source)
+        polygon = None if wish.area is None else area_of(wish.area, item.source)
         device = resolve_device(wish.device)
         from geopdn.engine import DetectOptions
 
@@ -145,13 +142,11 @@ def search(job: Job, wish: Wish) -> Searched:
         started, before = time.monotonic(), bytes_read()
         with within(plan):
             with meter(item.scene.name, quiet=wish.quiet, as_json=wish.progress_json) as show:
-                result = _run(item, options, _shown(show), area)
+                result = run_in(item.scene, item.source, item.run, options, report=_shown(show), polygon=polygon)
             called = {"command": command_of("detect", item.scene.name, wish.called), "versions": versions()}
             result = replace(result, facts={**result.facts, **called})
             if result.facts.get("n_invalid"):
                 say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
-            if item.scene.changed():
-                raise SceneError(f"{item.scene.name} was changed while it was read: nothing was written, run again")
             after = bytes_read()
             _write(result, item, job, wish)
         return Searched(
@@ -175,24 +170,12 @@ def _planned(item: Ready, wish: Wish) -> "MemoryPlan | None":
     )
 
 
-def _run(item: Ready, options: "DetectOptions", report: "Callable[[Progress], None]", area: Any) -> "RunResult":
-    """Search a scene, in an area if there is one; its polygon is part of the result."""
-    if area is None:
-        return item.run(options, report, None)
-    import shapely
-
-    from geopdn.geometry.area import inside_polygon
-
-    result = item.run(options, report, inside_polygon(area, item.source.transform))
-    return replace(result, facts={**result.facts, "aoi": shapely.to_wkt(area, rounding_precision=-1)})
-
-
 @contextmanager
 def ready(job: Job, wish: Wish) -> Iterator[Ready]:
     """Open a scene for the model, or for the detector and the model that chooses its windows."""
     if wish.detector is None:
-        with opened(job.scene, model=wish.model, reading=wish.reading, announce=not wish.quiet) as item:
-            yield Ready(item.scene, item.source, item.source, item.weights, _own(item.source, item.weights))
+        with opened(job.scene, model=wish.model, reading=wish.reading, announce=None if wish.quiet else say) as item:
+            yield Ready(item.scene, item.source, item.source, item.weights, own_run(item.source, item.weights))
         return
     with opened_for(wish.detector, job.scene, reading=wish.reading, quiet=wish.quiet) as (scene, source):
         if wish.model is None:
@@ -206,15 +189,6 @@ def ready(job: Job, wish: Wish) -> Iterator[Ready]:
                 yield Ready(scene, source, item.source, item.weights, run)
 
 
-def _own(source: "PixelSource", weights: Path) -> "Run":
-    def run(options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None") -> "RunResult":
-        from geopdn.engine import detect
-
-        return detect(source, load_model(weights), options, report=report, inside=inside)
-
-    return run
-
-
 def _foreign(detector: "Detector", source: "PixelSource", model: "tuple[PixelSource, Path] | None") -> "Run":
     def run(options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None") -> "RunResult":
         from geopdn.engine import Guide, detect_with
@@ -223,14 +197,6 @@ def _foreign(detector: "Detector", source: "PixelSource", model: "tuple[PixelSou
         return detect_with(detector, source, options, guide=guide, report=report, inside=inside)
 
     return run
-
-
-@lru_cache(maxsize=1)
-def load_model(path: Path) -> "LoadedModel":
-    """Weights, loaded once for scenes that follow each other."""
-    from geopdn.model.weights import load_weights
-
-    return load_weights(path)
 
 
 def _check(item: Ready, job: Job) -> None:
@@ -242,26 +208,16 @@ def _check(item: Ready, job: Job) -> None:
             f"{item.scene.name} has no CRS: pixel coordinates go into a .gpkg, not into {job.output.name}"
         )
     check_crs(job.output, item.source.crs)
+    if job.item is not None:
+        from geopdn.output.stac import acquired, footprint_of
+        from geopdn.scene.frame import frame_of
+
+        footprint_of(frame_of(item.source))
+        acquired(frame_of(item.source), None)
     if job.saliency is not None:
         if item.mapped is None:
             raise ConfigError("--saliency beside --detector needs a --model: the detector expects nothing by itself")
         require_map(item.mapped)
-
-
-def require_map(source: "PixelSource") -> None:
-    """Refuse a scene that is looked at whole, of which there is no map of expected counts.
-
-    Raises:
-        SceneError: it is smaller than a window.
-    """
-    from geopdn.model.patchdrivenet import DENSE_SIDE
-
-    size = source.size
-    if max(size.height, size.width) < DENSE_SIDE:
-        raise SceneError(
-            f"{source.name} is {size.width} x {size.height} px at the model's pixel size: scenes under "
-            f"{DENSE_SIDE} x {DENSE_SIDE} are looked at whole, so there is no saliency to write"
-        )
 
 
 def _shown(show: Callable[..., None]) -> "Callable[[Progress], None]":
@@ -276,7 +232,7 @@ def _write(result: "RunResult", item: Ready, job: Job, wish: Wish) -> None:
 
         write_saliency(result, job.saliency, overwrite=wish.overwrite)
     if job.picture is not None:
-        from geopdn.cli.quicklook import draw
+        from geopdn.api.quicklook import draw
 
         draw(result, item.source, job.picture)
     if wish.pictures and job.output.suffix.lower() == ".gpkg":
@@ -295,3 +251,23 @@ def _write(result: "RunResult", item: Ready, job: Job, wish: Wish) -> None:
             allow_vrt=wish.reading.allow_vrt,
             allow_hosts=wish.reading.allow_hosts,
         )
+    if job.item is not None:
+        _write_item(result, item, job, job.item)
+
+
+def _write_item(result: "RunResult", item: Ready, job: Job, path: Path) -> None:
+    from geopdn.api.stac import described
+    from geopdn.output.stac import Catalogued, write_item
+
+    facts, others = result.facts, {"overview": job.picture, "saliency": job.saliency}
+    own = item.weights is not None and facts.get("detector") is None
+    found = Catalogued(
+        output=job.output,
+        frame=result.frame,
+        facts=facts,
+        n_detections=len(result.detections),
+        scene=job.scene,
+        model=described(item.weights, facts["model_digest"]) if own and item.weights is not None else None,
+        others={role: file for role, file in others.items() if file is not None},
+    )
+    write_item(found, path)

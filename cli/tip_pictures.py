@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geopdn.cli.quicklook import as_rgb, light_of, read_tiles
+from geopdn.api.quicklook import as_rgb, light_of, read_tiles
 from geopdn.geometry.window import Window
 
 if TYPE_CHECKING:

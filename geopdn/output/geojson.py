@@ -99,6 +99,28 @@ def lon_lat_polygons(rings: NDArray[np.float64], crs: CRS) -> NDArray[np.object_
     return polygons
 
 
+def lon_lat_outline(ring: NDArray[np.float64], crs: CRS, *, what: str) -> shapely.Geometry:
+    """Lon/lat geometry of one map ring `[K, 2]`, a MultiPolygon where the antimeridian cuts it.
+
+    Args:
+        ring: dense enough for its sides to be straight in longitudes and latitudes.
+        crs: of the ring.
+        what: whose outline it is, for messages.
+
+    Raises:
+        GeoreferenceError: it lies outside the domain of the CRS, or has a pole inside.
+    """
+    points = to_lon_lat(ring[None], crs)
+    if not np.isfinite(points).all():
+        msg = f"{what} reaches outside the domain of {crs.name!r}: its outline has no longitudes and latitudes"
+        raise GeoreferenceError(msg)
+    if _turns(points)[0]:
+        msg = f"{what} has a pole inside, which GeoJSON cannot hold: cut the scene"
+        raise GeoreferenceError(msg)
+    outline: shapely.Geometry = _cut(points)[0]
+    return outline
+
+
 def _denser(rings: NDArray[np.float64]) -> NDArray[np.float64]:
     """The rings `[N, 4, 2]` with several points a side, `[N, 4 * points, 2]`."""
     share = np.arange(_POINTS_PER_POLAR_SIDE)[:, None] / _POINTS_PER_POLAR_SIDE  # [points, 1]
@@ -108,9 +130,8 @@ def _denser(rings: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _cut(points: NDArray[np.float64]) -> NDArray[np.object_]:
     """Polygons `[N]` of lon/lat rings `[N, K, 2]`, rounded, cut into parts within [-180, 180]."""
-    lon = points[..., 0]
-    steps = (np.diff(lon, axis=1, append=lon[:, :1]) + 180) % 360 - 180  # [N, K], the short way round
-    poles = int((np.abs(steps.sum(1)) > 180).sum())
+    lon, steps = points[..., 0], _steps(points)
+    poles = int(_turns(points).sum())
     if poles:
         msg = f"{poles} detections have a pole inside, which GeoJSON cannot hold: write a .gpkg instead"
         raise GeoreferenceError(msg)
@@ -120,6 +141,19 @@ def _cut(points: NDArray[np.float64]) -> NDArray[np.object_]:
     for index in np.flatnonzero((np.abs(whole[..., 0]) > 180).any(1)):
         polygons[index] = _within_world(whole[index])
     return polygons
+
+
+def _steps(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Differences `[N, K]` of the longitudes of rings `[N, K, 2]`, the short way round."""
+    lon = points[..., 0]
+    steps: NDArray[np.float64] = (np.diff(lon, axis=1, append=lon[:, :1]) + 180) % 360 - 180
+    return steps
+
+
+def _turns(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """`[N]` True where a ring goes all the way round: a pole is inside."""
+    turns: NDArray[np.bool_] = np.abs(_steps(points).sum(1)) > 180
+    return turns
 
 
 def _within_world(ring: NDArray[np.float64]) -> shapely.Geometry:

@@ -38,7 +38,7 @@ def exact(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny weights, loaded as a network that finds bright squares exactly."""
     from exact import ExactNet
 
-    from geopdn.cli import search
+    from geopdn.api import search
     from geopdn.model import weights as module
 
     def load(path: Path) -> module.LoadedModel:

@@ -12,9 +12,9 @@ import rasterio
 from affine import Affine
 from planted import PLACES, TARGET, UTM, tiny_config
 
+from geopdn.api.quicklook import spread
 from geopdn.budget import window_cost
 from geopdn.cli.info import orientation
-from geopdn.cli.quicklook import spread
 from geopdn.cli.train import find_config
 from geopdn.config import load_train_config
 from geopdn.detections import Detections

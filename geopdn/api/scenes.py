@@ -1,12 +1,11 @@
 """Scenes opened for a model: which model fits, its bands, its pixel size, places on the map."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geopdn.cli.messages import say
 from geopdn.errors import BandError, ConfigError, GeoreferenceError
 
 if TYPE_CHECKING:
@@ -64,29 +63,17 @@ class Opened:
     header: "WeightsHeader"
 
 
-def split_bands(text: str | None) -> tuple[str, ...] | None:
-    """The bands of `a,b,c`.
-
-    Raises:
-        ConfigError: an empty name.
-    """
-    if text is None:
-        return None
-    bands = tuple(part.strip() for part in text.split(","))
-    if not all(bands):
-        raise ConfigError(f"--bands {text!r}: expected names or numbers with commas between, such as 3,2,1")
-    return bands
-
-
 @contextmanager
-def opened(path: str, *, model: str | None, reading: Reading, announce: bool = True) -> Iterator[Opened]:
+def opened(
+    path: str, *, model: str | None, reading: Reading, announce: Callable[[str], None] | None = None
+) -> Iterator[Opened]:
     """Open a scene for a model, or for the shipped one that fits.
 
     Args:
         path: the scene.
         model: name or file of a model, None to choose.
         reading: how.
-        announce: say on stderr which model was chosen.
+        announce: receives a sentence on which model was chosen.
 
     Raises:
         CheckpointError: the model is unknown or no weights file.
@@ -98,8 +85,8 @@ def opened(path: str, *, model: str | None, reading: Reading, announce: bool = T
 
     weights = find_weights(model) if model is not None else choose_model(path, reading)
     header = read_header(weights)
-    if model is None and announce:
-        say(f"using the model {header.name}, the shipped one that fits {Path(path).name}")
+    if model is None and announce is not None:
+        announce(f"using the model {header.name}, the shipped one that fits {Path(path).name}")
     wanted: Sequence[str] = header.model.bands
     if reading.bands is not None:
         if len(reading.bands) != len(wanted):

@@ -1,6 +1,7 @@
 """Areas of interest: polygons of any system as a test of scene pixels."""
 
 from dataclasses import dataclass
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from geopdn.errors import GeoreferenceError, LabelError
 
 if TYPE_CHECKING:
     import numpy as np
+    from geopandas import GeoDataFrame
     from numpy.typing import NDArray
     from pyproj import CRS
 
@@ -32,11 +34,11 @@ class Area:
     crs: "CRS"
 
 
-def read_area(path: Path) -> Area:
-    """The union of a file's polygons.
+def read_area(area: "str | PathLike[str] | GeoDataFrame") -> Area:
+    """The union of the polygons of a file or a table.
 
     Raises:
-        LabelError: the file cannot be read, has no polygon or no CRS.
+        LabelError: the file cannot be read, or it has no polygon or no CRS.
     """
     import numpy as np
     import shapely
@@ -44,16 +46,18 @@ def read_area(path: Path) -> Area:
 
     from geopdn.evaluate.layers import read_layer
 
-    table = read_layer(path, preferred="aoi")
+    is_file = isinstance(area, str | PathLike)
+    name = fspath(area) if is_file else "table"
+    table: Any = read_layer(Path(area), preferred="aoi") if is_file else area
     if table.crs is None:
-        raise LabelError(f"--aoi {path} has no CRS: assign one")
+        raise LabelError(f"--aoi {name} has no CRS: assign one")
     shapes = np.asarray(table.geometry.values, object)
     shapes = shapes[~shapely.is_missing(shapes)]
     polygons = shapely.make_valid(shapely.force_2d(shapes[shapely.get_dimensions(shapes) == 2]))
     whole = shapely.union_all(polygons)
     if whole.is_empty or whole.area == 0:
-        raise LabelError(f"--aoi {path} has no polygon: draw the area as polygons")
-    return Area(name=str(path), geometry=whole, crs=CRS.from_user_input(table.crs))
+        raise LabelError(f"--aoi {name} has no polygon: draw the area as polygons")
+    return Area(name=name, geometry=whole, crs=CRS.from_user_input(table.crs))
 
 
 def area_of(area: Area, source: "PixelSource") -> Any:

@@ -1,0 +1,1 @@
+"""What the command line and Python share: scenes opened for a model, searched, and shown; `geopdn.detect`."""

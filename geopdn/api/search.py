@@ -1,0 +1,90 @@
+"""What the command line and Python share: a scene that was opened, searched by its model, in an area."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from geopdn.errors import SceneError
+
+if TYPE_CHECKING:
+    from geopdn.detections import RunResult
+    from geopdn.engine import DetectOptions, Progress
+    from geopdn.engine.options import Inside
+    from geopdn.model.weights import LoadedModel
+    from geopdn.scene import PixelSource, Scene
+
+Run: TypeAlias = "Callable[[DetectOptions, Callable[[Progress], None], Inside | None], RunResult]"
+"""Searches a scene, given options, progress and what lies in the area of interest."""
+
+
+@lru_cache(maxsize=1)
+def load_model(path: Path) -> "LoadedModel":
+    """Weights, loaded once for scenes that follow each other."""
+    from geopdn.model.weights import load_weights
+
+    return load_weights(path)
+
+
+def own_run(source: "PixelSource", weights: Path) -> Run:
+    """The search of a scene by a model's own windows; the weights are loaded when it starts."""
+
+    def run(options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None") -> "RunResult":
+        from geopdn.engine import detect
+
+        return detect(source, load_model(weights), options, report=report, inside=inside)
+
+    return run
+
+
+def run_in(
+    scene: "Scene",
+    source: "PixelSource",
+    run: Run,
+    options: "DetectOptions",
+    *,
+    report: "Callable[[Progress], None]",
+    polygon: Any,
+) -> "RunResult":
+    """Search a scene, in an area if there is one; its polygon is part of the result.
+
+    Args:
+        scene: the file.
+        source: the scene as it is searched, see `geopdn.scene.resample`.
+        run: searches it.
+        options: how.
+        report: receives the progress.
+        polygon: area of interest in map units of the scene, or None.
+
+    Raises:
+        SceneError: the file was changed meanwhile.
+    """
+    if polygon is None:
+        result = run(options, report, None)
+    else:
+        import shapely
+
+        from geopdn.geometry.area import inside_polygon
+
+        result = run(options, report, inside_polygon(polygon, source.transform))
+        result = replace(result, facts={**result.facts, "aoi": shapely.to_wkt(polygon, rounding_precision=-1)})
+    if scene.changed():
+        raise SceneError(f"{scene.name} was changed while it was read: nothing was written, run again")
+    return result
+
+
+def require_map(source: "PixelSource") -> None:
+    """Refuse a scene that is looked at whole, of which there is no map of expected counts.
+
+    Raises:
+        SceneError: it is smaller than a window.
+    """
+    from geopdn.model.patchdrivenet import DENSE_SIDE
+
+    size = source.size
+    if max(size.height, size.width) < DENSE_SIDE:
+        raise SceneError(
+            f"{source.name} is {size.width} x {size.height} px at the model's pixel size: scenes under "
+            f"{DENSE_SIDE} x {DENSE_SIDE} are looked at whole, so there is no saliency to write"
+        )
