@@ -3,7 +3,6 @@
 import platform
 import shlex
 from collections.abc import Collection
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +51,8 @@ def command_of(name: str, scene: str, options: str) -> str:
 
 def versions() -> dict[str, str]:
     """Of Python and of the installed libraries."""
+    from importlib.metadata import PackageNotFoundError, version
+
     known = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
