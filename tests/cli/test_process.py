@@ -29,12 +29,34 @@ def test_help_imports_nothing_heavy():
     heavy, _, seconds = done.stderr.strip().rpartition(" ")
     assert heavy == "[]"
     assert float(seconds) < 0.5  # of the processor: the clock depends on what else runs
-    for command in ("detect", "info", "prepare", "saliency", "configure", "train", "evaluate", "models", "simulate"):
+    for command in (
+        "detect",
+        "info",
+        "prepare",
+        "saliency",
+        "configure",
+        "train",
+        "evaluate",
+        "models",
+        "simulate",
+        "stac",
+    ):
         assert f"\n  {command} " in done.stdout
 
 
 def test_every_command_has_help_with_an_example(cli):
-    for command in ("detect", "info", "prepare", "saliency", "configure", "train", "evaluate", "models", "simulate"):
+    for command in (
+        "detect",
+        "info",
+        "prepare",
+        "saliency",
+        "configure",
+        "train",
+        "evaluate",
+        "models",
+        "simulate",
+        "stac",
+    ):
         done = cli(command, "--help")
         assert done.code == 0
         assert f"Example: geopdn {command}" in " ".join(done.out.split())
