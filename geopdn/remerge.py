@@ -9,7 +9,7 @@ import shapely
 
 from geopdn.detections import RunResult
 from geopdn.errors import ConfigError, ResultError
-from geopdn.geometry.area import inside_polygon
+from geopdn.geometry.area import InsidePolygon
 from geopdn.merge import METHODS, MergeRule, Method, decide
 from geopdn.output.saved import AGAIN, SavedRun, pictures_again
 
@@ -100,7 +100,7 @@ def _inside(run: SavedRun) -> Any:
     if area is None:
         return None
     try:
-        return inside_polygon(shapely.from_wkt(area), run.frame.transform)
+        return InsidePolygon(shapely.from_wkt(area), run.frame.transform)
     except (shapely.errors.ShapelyError, TypeError) as error:
         raise ResultError(
             f"{run.frame.name}: the run was limited to an area that it does not record ({area!r:.40}): {AGAIN}"

@@ -65,9 +65,9 @@ def run_in(
     else:
         import shapely
 
-        from geopdn.geometry.area import inside_polygon
+        from geopdn.geometry.area import InsidePolygon
 
-        result = run(options, report, inside_polygon(polygon, source.transform))
+        result = run(options, report, InsidePolygon(polygon, source.transform))
         result = replace(result, facts={**result.facts, "aoi": shapely.to_wkt(polygon, rounding_precision=-1)})
     if scene.changed():
         raise SceneError(f"{scene.name} was changed while it was read: nothing was written, run again")

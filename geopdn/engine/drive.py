@@ -20,6 +20,7 @@ from geopdn.engine.stage import Stage
 from geopdn.errors import SceneReadError
 from geopdn.evidence import Evidence, Strata, log_evidence, strata_of
 from geopdn.explore import explore
+from geopdn.geometry.area import InsidePolygon
 from geopdn.merge import core_array, merge
 from geopdn.plan import plan_windows, recall_estimate, scan_is_cheaper
 from geopdn.rivals import choose
@@ -271,9 +272,9 @@ def _has_valid(item: Planned, scene_map: SceneMap) -> bool:
 
 
 def _cells_inside(inside: Inside, shape: tuple[int, ...], cell_px: int) -> NDArray[np.bool_]:
-    """Cells of which a corner or the centre lies in the area of interest."""
+    """Cells of which a corner or the centre lies in the area of interest, or that its edge runs through."""
     h, w = shape
-    mask = np.zeros((h, w), np.bool_)
+    mask = inside.edge_cells(shape, cell_px) if isinstance(inside, InsidePolygon) else np.zeros((h, w), np.bool_)
     col = np.arange(w, dtype=np.float64)
     for row in range(h):
         for dy, dx in ((0.5, 0.5), (0, 0), (0, 1), (1, 0), (1, 1)):

@@ -80,11 +80,15 @@ def test_of_several_layers_aoi_is_taken(cli, exact, refused, scene, tmp_path):
     assert searched(cli, exact, scene, "many.gpkg") == [0]
 
 
-def test_surroundings_of_detections_are_the_area_of_the_next_search(cli, exact, scene, tmp_path):
+def test_detections_are_the_area_of_the_next_search(cli, exact, scene):
     assert cli("detect", scene, "--model", exact, "--budget", "full", "-o", "first.gpkg", "-q").code == 0
-    first = geopandas.read_file("first.gpkg", layer="detections")
-    first.assign(geometry=first.buffer(30)).to_file(tmp_path / "around.fgb")
-    assert searched(cli, exact, scene, "around.fgb") == [0, 1, 2, 3, 4]
+    assert searched(cli, exact, scene, "first.gpkg") == [0, 1, 2, 3, 4]  # boxes are smaller than a cell
+
+
+def test_a_strip_that_is_narrower_than_a_cell_is_searched(cli, exact, scene, tmp_path):
+    middle = PLACES[1][0] + TARGET / 2
+    table(ground(0, middle - 3, SIDE, middle + 3)).to_crs(4326).to_file(tmp_path / "strip.fgb")
+    assert searched(cli, exact, scene, "strip.fgb") == [1]
 
 
 def test_an_area_without_a_system_is_refused(exact, refused, scene, tmp_path):

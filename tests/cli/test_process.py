@@ -10,6 +10,7 @@ import time
 import pytest
 
 HEAVY = ("torch", "rasterio", "geopandas", "numpy", "scipy", "pyproj", "lightning", "matplotlib", "rich.progress")
+COMMANDS = ("detect", "info", "prepare", "saliency", "configure", "train", "evaluate", "models", "simulate", "stac")
 
 
 def python(code, **options):
@@ -29,12 +30,12 @@ def test_help_imports_nothing_heavy():
     heavy, _, seconds = done.stderr.strip().rpartition(" ")
     assert heavy == "[]"
     assert float(seconds) < 0.5  # of the processor: the clock depends on what else runs
-    for command in ("detect", "info", "prepare", "saliency", "configure", "train", "evaluate", "models", "simulate"):
+    for command in COMMANDS:
         assert f"\n  {command} " in done.stdout
 
 
 def test_every_command_has_help_with_an_example(cli):
-    for command in ("detect", "info", "prepare", "saliency", "configure", "train", "evaluate", "models", "simulate"):
+    for command in COMMANDS:
         done = cli(command, "--help")
         assert done.code == 0
         assert f"Example: geopdn {command}" in " ".join(done.out.split())
