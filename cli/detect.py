@@ -12,6 +12,7 @@ from geopdn.cli.area import read_area
 from geopdn.cli.destinations import Job, checked, plan_jobs
 from geopdn.cli.detectors import Stated, load_detector
 from geopdn.cli.device import resolve_device
+from geopdn.cli.ledgers import unfinished
 from geopdn.cli.messages import complain, say
 from geopdn.cli.scenes import Reading, split_bands
 from geopdn.cli.search import Wish, search
@@ -81,6 +82,12 @@ def detect(
     bands: options.Bands = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on where a run that was stopped or killed ended; scenes that are complete are skipped."
+        ),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail at the first window that cannot be read, instead of recording it.")
     ] = False,
@@ -151,6 +158,11 @@ def detect(
     if min_score is not None and not (math.isfinite(min_score) and 0 <= min_score <= 1):
         raise ConfigError(f"--min-score {min_score}: expected a number from 0 to 1")
     jobs = plan_jobs(scenes, output=output, format_=format_, saliency=saliency, picture=picture, project=project)
+    alone = len(jobs) == 1
+    if resume:
+        jobs = unfinished(jobs, overwrite=overwrite)
+        if not jobs:
+            return
     reading = Reading(
         bands=split_bands(bands),
         any_scale=any_scale,
@@ -188,8 +200,9 @@ def detect(
             quiet=quiet,
             pictures=pictures,
             progress_json=progress_json,
+            resume=resume,
         )
-        codes = [_one(job, wish, as_json=as_json, alone=len(jobs) == 1) for job in jobs]
+        codes = [_one(job, wish, as_json=as_json, alone=alone) for job in jobs]
     raise typer.Exit(next(code for code in SEVERITY if code in codes))
 
 

@@ -12,6 +12,7 @@ from geopdn.cli.area import Area, area_of
 from geopdn.cli.destinations import Job
 from geopdn.cli.detectors import opened_for
 from geopdn.cli.device import resolve_device
+from geopdn.cli.ledgers import context_of, kept
 from geopdn.cli.measure import bytes_read, peak_memory_mb
 from geopdn.cli.messages import say
 from geopdn.cli.progress import meter
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from geopdn.detectors import Detector
     from geopdn.engine import DetectOptions, Progress
     from geopdn.engine.options import Inside
+    from geopdn.ledger import Ledger
     from geopdn.model.weights import LoadedModel
     from geopdn.scene import PixelSource, Scene
 
-    Run = Callable[[DetectOptions, Callable[[Progress], None], Inside | None], RunResult]
+    Run = Callable[[DetectOptions, Callable[[Progress], None], Inside | None, Ledger], RunResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Wish:
         quiet: no progress.
         pictures: detections of which a GeoPackage keeps a picture.
         progress_json: progress for programs.
+        resume: go on where an earlier run was stopped.
     """
 
     model: str | None
@@ -63,6 +66,7 @@ class Wish:
     quiet: bool
     pictures: int = 0
     progress_json: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +77,7 @@ class Ready:
         scene: the file.
         source: the scene at the pixel size of what looks at it; the result's pixels.
         mapped: the scene at the pixel size of the model that says where to look, None without one.
-        run: searches it, given options, progress and area.
+        run: searches it, given options, progress, area and ledger.
     """
 
     scene: "Scene"
@@ -115,11 +119,12 @@ def search(job: Job, wish: Wish) -> Searched:
     """Search one scene and write its files, the detections last.
 
     Raises:
-        GeopdnError: of the class that says what cannot be done; then no file is written.
+        GeopdnError: of the class that says what cannot be done; then no file is written but the ledger.
     """
-    with ready(job, wish) as item:
+    with kept(job, resume=wish.resume, quiet=wish.quiet) as ledger, ready(job, wish) as item:
         _check(item, job)
         area = None if wish.area is None else area_of(wish.area, item.source)
+        ledger.tell(context_of(item.scene, area, wish.reading))
         device = resolve_device(wish.device)
         from geopdn.engine import DetectOptions
 
@@ -133,13 +138,15 @@ def search(job: Job, wish: Wish) -> Searched:
         )
         started, before = time.monotonic(), bytes_read()
         with meter(item.scene.name, quiet=wish.quiet, as_json=wish.progress_json) as show:
-            result = _run(item, options, _shown(show), area)
+            result = _run(item, options, _shown(show), area, ledger)
         if result.facts.get("n_invalid"):
             say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
         if item.scene.changed():
+            ledger.remove()
             raise SceneError(f"{item.scene.name} was changed while it was read: nothing was written, run again")
         after = bytes_read()
         _write(result, item, job, wish)
+        ledger.remove()
         return Searched(
             result=result,
             output=job.output,
@@ -149,15 +156,17 @@ def search(job: Job, wish: Wish) -> Searched:
         )
 
 
-def _run(item: Ready, options: "DetectOptions", report: "Callable[[Progress], None]", area: Any) -> "RunResult":
+def _run(
+    item: Ready, options: "DetectOptions", report: "Callable[[Progress], None]", area: Any, ledger: "Ledger"
+) -> "RunResult":
     """Search a scene, in an area if there is one; its polygon is part of the result."""
     if area is None:
-        return item.run(options, report, None)
+        return item.run(options, report, None, ledger)
     import shapely
 
     from geopdn.geometry.area import inside_polygon
 
-    result = item.run(options, report, inside_polygon(area, item.source.transform))
+    result = item.run(options, report, inside_polygon(area, item.source.transform), ledger)
     return replace(result, facts={**result.facts, "aoi": shapely.to_wkt(area, rounding_precision=-1)})
 
 
@@ -180,20 +189,24 @@ def ready(job: Job, wish: Wish) -> Iterator[Ready]:
 
 
 def _own(source: "PixelSource", weights: Path) -> "Run":
-    def run(options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None") -> "RunResult":
+    def run(
+        options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None", ledger: "Ledger"
+    ) -> "RunResult":
         from geopdn.engine import detect
 
-        return detect(source, load_model(weights), options, report=report, inside=inside)
+        return detect(source, load_model(weights), options, report=report, inside=inside, ledger=ledger)
 
     return run
 
 
 def _foreign(detector: "Detector", source: "PixelSource", model: "tuple[PixelSource, Path] | None") -> "Run":
-    def run(options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None") -> "RunResult":
+    def run(
+        options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None", ledger: "Ledger"
+    ) -> "RunResult":
         from geopdn.engine import Guide, detect_with
 
         guide = None if model is None else Guide(load_model(model[1]), model[0])
-        return detect_with(detector, source, options, guide=guide, report=report, inside=inside)
+        return detect_with(detector, source, options, guide=guide, report=report, inside=inside, ledger=ledger)
 
     return run
 
@@ -247,7 +260,7 @@ def _write(result: "RunResult", item: Ready, job: Job, wish: Wish) -> None:
     if job.saliency is not None:
         from geopdn.output.saliency import write_saliency
 
-        write_saliency(result, job.saliency, overwrite=wish.overwrite)
+        write_saliency(result, job.saliency, overwrite=job.may_replace(job.saliency, overwrite=wish.overwrite))
     if job.picture is not None:
         from geopdn.cli.quicklook import draw
 
@@ -256,7 +269,7 @@ def _write(result: "RunResult", item: Ready, job: Job, wish: Wish) -> None:
         from geopdn.cli.tip_pictures import pictures_of
 
         result = replace(result, pictures=pictures_of(result, item.source, most=wish.pictures))
-    write_result(result, job.output, overwrite=wish.overwrite)
+    write_result(result, job.output, overwrite=job.may_replace(job.output, overwrite=wish.overwrite))
     if job.project is not None:
         from geopdn.cli.project import write_project_of
 

@@ -169,7 +169,7 @@ def test_a_corrupt_tile_is_recorded(cli, exact, damaged):
 
 
 def test_a_corrupt_tile_is_an_error_when_strict(refused, exact, damaged):
-    line = refused(3, "detect", damaged, "--model", exact, "--budget", "full", "--strict", "-q")
+    line = refused(3, "detect", damaged, "--model", exact, "--budget", "full", "--strict", "-q", keeps_ledger=True)
     assert "damaged.tif" in line
 
 
@@ -187,7 +187,8 @@ def test_an_interrupt_leaves_nothing(refused, exact, scene, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setitem(module.WRITERS, ".gpkg", interrupted)
-    assert refused(130, "detect", scene, "--model", exact, "-q").startswith("error: interrupted")
+    line = refused(130, "detect", scene, "--model", exact, "-q", keeps_ledger=True)
+    assert line.startswith("error: interrupted")
 
 
 def test_memory_running_out_is_a_resource_limit(refused, exact, scene, monkeypatch):
