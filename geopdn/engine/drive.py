@@ -150,6 +150,8 @@ def drive(search: Search, inside: Inside | None) -> tuple[str, float | None, Sce
     stage, budget = search.stage, search.options.budget
     scene_map = stage.survey(lambda done, total: search.report(Progress("overview", done, total, 0)))
     cell_px, size = scene_map.cell_px, stage.source.size
+    if search.options.strict and scene_map.unread:
+        raise SceneReadError(scene_map.unread[0][1])
     if inside is not None:
         scene_map.valid &= _cells_inside(inside, scene_map.valid.shape, cell_px)
         scene_map.rate *= scene_map.valid
