@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 from geopdn.output.qml import Style, aliases, categories, labels, map_tip, ranges, renderer, symbol
-from geopdn.output.tips import detection_tip, raw_tip, run_tip, window_tip
+from geopdn.output.tips import detection_tip, failure_tip, raw_tip, run_tip, window_tip
 
 if TYPE_CHECKING:
     from geopdn.detections import RunResult
@@ -49,6 +49,7 @@ class Shown:
         pixel_size_m: pixel size that the scene was searched at, metres.
         pictures: whether detections have pictures.
         raw: whether there is a layer `raw`.
+        failures: whether there is a layer `failures`.
     """
 
     classes: tuple[str, ...]
@@ -56,6 +57,7 @@ class Shown:
     pixel_size_m: float = PIXEL_M
     pictures: bool = False
     raw: bool = True
+    failures: bool = False
 
     @classmethod
     def of(cls, result: RunResult) -> Self:
@@ -67,6 +69,7 @@ class Shown:
             pixel_size_m=float(size) if size else PIXEL_M,
             pictures=bool(result.pictures),
             raw=result.raw is not None,
+            failures=any(record.status == "failed" for record in result.windows),
         )
 
 
@@ -77,7 +80,11 @@ def layer_styles(shown: Shown) -> dict[str, tuple[Style, ...]]:
         "windows": window_styles(shown),
         "run": (_footprint(),),
     }
-    return {**styles, "raw": (_raw(),)} if shown.raw else styles
+    if shown.raw:
+        styles["raw"] = (_raw(),)
+    if shown.failures:
+        styles["failures"] = (_failures(),)
+    return styles
 
 
 def detection_styles(shown: Shown) -> tuple[Style, Style]:
@@ -152,3 +159,9 @@ def _raw() -> Style:
     symbols = [symbol(str(n), colour, width_mm=0.1, line="dot", alpha=0.5) for n, colour in enumerate(_RAW_COLOURS)]
     outline = renderer("categorizedSymbol", 'to_int("cut")', categories(values), symbols)
     return Style("raw boxes", outline + aliases("raw") + map_tip(raw_tip()))
+
+
+def _failures() -> Style:
+    """Thick red outlines: ground that was not searched."""
+    outline = renderer("singleSymbol", "", "", [symbol("0", _FAILED_COLOUR, width_mm=0.8)])
+    return Style("not searched", outline + aliases("failures") + map_tip(failure_tip()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import geopandas
 import pytest
 import rasterio
 from affine import Affine
@@ -166,6 +167,9 @@ def test_a_corrupt_tile_is_recorded(cli, exact, damaged):
     text = cli("detect", damaged, "--model", exact, "--budget", "full", "-o", "text.gpkg")
     assert text.code == 5
     assert "could not be read" in text.out
+    failures = geopandas.read_file("text.gpkg", layer="failures")
+    assert failures.window.tolist() == [f["window"] for f in record["failures"]]
+    assert failures.cause.tolist() == [f["cause"] for f in record["failures"]]
 
 
 def test_a_corrupt_tile_is_an_error_when_strict(refused, exact, damaged):
