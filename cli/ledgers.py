@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from geopdn.cli.destinations import Job
 from geopdn.cli.messages import say
@@ -79,13 +80,18 @@ def context_of(scene: "Scene", area: Any, reading: Reading) -> dict[str, Any]:
 
 
 def _state(scene: "Scene") -> dict[str, Any]:
-    """Name, and sizes and times of the scene's files and of its sidecar; of an URL the size in pixels."""
+    """Name, and sizes and times of the scene's files and of its sidecar; of an URL the size in pixels.
+
+    What follows `?` in an URL, and who asks, are secrets that change.
+    """
     from rasterio.errors import RasterioError
 
     from geopdn.scene.sidecar import fingerprint, sidecar_path
 
     if "://" in scene.path:
-        return {"name": scene.path, "width": scene.size.width, "height": scene.size.height}
+        parts = urlsplit(scene.path)
+        name = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+        return {"name": name, "width": scene.size.width, "height": scene.size.height}
     sidecar = sidecar_path(scene.path)
     try:
         stamp = [sidecar.stat().st_size, sidecar.stat().st_mtime_ns] if sidecar.is_file() else None

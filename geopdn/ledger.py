@@ -19,7 +19,7 @@ from geopdn.errors import LedgerError, OutputError
 from geopdn.ledger_lines import MAX_LINE, Entry, Key, checked_line, encode, entry_of, key_of, record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 ENDING = ".ledger"
 VERSION = 1
@@ -117,13 +117,11 @@ class Ledger:
         """
         now = json.loads(json.dumps({**self._context, **about}))
         if self._about is not None and self.resume:
-            for name in sorted({*now, *self._about}):
-                then = self._about.get(name)
-                if then != now.get(name):
-                    raise LedgerError(
-                        f"{self.path.name} is of a run with {name} {_short(then)}, this one has "
-                        f"{_short(now.get(name))}: go on with the same, or leave --resume out to start over"
-                    )
+            for name, then, this in _differences(self._about, now):
+                raise LedgerError(
+                    f"{self.path.name} is of a run with {name} {_short(then)}, this one has {_short(this)}: "
+                    "go on with the same, or leave --resume out to start over"
+                )
             self._cut(self._end)
         else:
             self._places.clear()
@@ -168,9 +166,12 @@ class Ledger:
 
     def remove(self) -> None:
         """Take the file away: the output is complete, or what it holds is of no use."""
-        if self._handle is not None:
-            self.path.unlink(missing_ok=True)  # before the lock is given back: nobody else takes it for theirs
+        if self._handle is None:
+            return
+        if sys.platform == "win32":  # open files cannot be removed there
             self._let_go()
+        self.path.unlink(missing_ok=True)  # before the lock is given back: nobody else takes it for theirs
+        self._let_go()
 
     def close(self) -> None:
         """Give the lock back; without windows nothing stays."""
@@ -254,8 +255,19 @@ def _about(header: dict[str, Any]) -> dict[str, Any]:
     return dict(header["about"])
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+def _differences(then: dict[str, Any], this: dict[str, Any], inside: str = "") -> Iterator[tuple[str, str, str]]:
+    """Name and both values, as JSON, of what differs; parts of a value are named after it."""
+    for name in sorted({*then, *this}):
+        one, other = then.get(name), this.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            yield from _differences(one, other, f"{inside}{name} ")
+        else:
+            texts = [json.dumps(value, ensure_ascii=False, sort_keys=True) for value in (one, other)]
+            if texts[0] != texts[1]:
+                yield f"{inside}{name}", texts[0], texts[1]
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 

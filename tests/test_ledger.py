@@ -161,6 +161,7 @@ def test_damage_before_the_last_line_is_refused(tmp_path):
         ({**ABOUT, "scene": "b.tif"}, 'scene "a.tif", this one has "b.tif"'),
         ({"scene": "a.tif"}, 'budget {"share": 0.2}, this one has null'),
         ({**ABOUT, "aoi": 1}, "aoi null, this one has 1"),
+        ({**ABOUT, "budget": {"share": 0.3}}, "budget share 0.2, this one has 0.3"),
     ],
 )
 def test_another_run_is_refused_and_what_differs_is_named(tmp_path, about, says):

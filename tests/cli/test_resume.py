@@ -193,10 +193,10 @@ def test_other_settings_weights_or_scenes_are_refused(cli, stop, detect, tmp_pat
     assert "this one has 0.4" in done.err
     assert "leave --resume out" in done.err
     done = cli(*detect, "--resume", "--no-overviews")
-    assert (done.code, "of a run with reading" in done.err) == (3, True)
+    assert (done.code, "of a run with reading use_overviews true, this one has false" in done.err) == (3, True)
     os.utime(scene, (1, 1))
     done = cli(*detect, "--resume")
-    assert (done.code, "of a run with scene" in done.err) == (3, True)
+    assert (done.code, "of a run with scene mtime_ns" in done.err) == (3, True)
     assert (tmp_path / "o.gpkg.ledger").read_bytes() == before
     assert not (tmp_path / "o.gpkg").exists()
 
