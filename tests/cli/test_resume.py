@@ -346,3 +346,18 @@ def test_an_overview_that_cannot_be_read_is_an_error_when_strict(cli, detect, tm
     done = cli(*detect, "--strict", "-q")
     assert (done.code, done.err) == (3, "error: the disk is away\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scene.tif"]
+
+
+def test_secrets_of_an_address_stay_out_of_the_ledger():
+    from types import SimpleNamespace
+
+    from geopdn.cli.ledgers import context_of
+    from geopdn.cli.scenes import Reading
+    from geopdn.geometry.window import Size
+
+    scene = SimpleNamespace(path="https://me:secret@host.example:8443/a/b.tif?signature=1", size=Size(3, 4))
+    assert context_of(scene, None, Reading())["scene"] == {
+        "name": "https://host.example/a/b.tif",
+        "width": 4,
+        "height": 3,
+    }
