@@ -11,7 +11,7 @@ import typer
 LIBRARIES = ("numpy", "torch", "torchvision", "timm", "rasterio", "pyproj", "shapely", "onnxruntime")
 """What changes results by its version."""
 
-_FILES = ("output", "format_", "saliency", "picture", "project", "stac", "overwrite")
+_FILES = ("output", "format_", "saliency", "picture", "project", "stac", "overwrite", "resume")
 _LOOKS = ("pictures", "as_json", "quiet", "progress_json")
 _MEANS = ("memory", "allow_host")
 UNSEEN = frozenset((*_FILES, *_LOOKS, *_MEANS))

@@ -21,6 +21,7 @@ class Job:
         picture: the PNG, if wanted.
         project: the QGIS project, if wanted.
         item: the STAC item, if wanted.
+        begun: names of files that an earlier run was to write, which is gone on with: they may be replaced.
     """
 
     scene: str
@@ -29,6 +30,18 @@ class Job:
     picture: Path | None = None
     project: Path | None = None
     item: Path | None = None
+    begun: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> list[Path]:
+        """All that is written, the detections first."""
+        return [
+            path for path in (self.output, self.saliency, self.picture, self.project, self.item) if path is not None
+        ]
+
+    def may_replace(self, path: Path, *, overwrite: bool) -> bool:
+        """Whether one of the files may take the place of an older one: an earlier run had asked for it."""
+        return overwrite or path.name in self.begun
 
 
 def plan_jobs(
@@ -101,12 +114,13 @@ def checked(jobs: Sequence[Job], *, inputs: Sequence[Path] = (), overwrite: bool
     with made(jobs[0].output.parent) if len(jobs) > 1 else nullcontext():
         given: list[str | Path] = [*(job.scene for job in jobs), *inputs]
         for job in jobs:
-            check_destination(job.output, inputs=given, overwrite=overwrite)
+            check_destination(job.output, inputs=given, overwrite=job.may_replace(job.output, overwrite=overwrite))
             others = [job.output]
             companions = (job.saliency, ".tif"), (job.picture, ".png"), (job.project, ".qgz"), (job.item, ".json")
             for path, ending in companions:
                 if path is not None:
-                    check_destination(path, inputs=given, overwrite=overwrite, endings=(ending,))
+                    free = job.may_replace(path, overwrite=overwrite)
+                    check_destination(path, inputs=given, overwrite=free, endings=(ending,))
                     if any(path.resolve() == other.resolve() for other in others):
                         raise ConfigError(f"{path} is named for two outputs: give each its own name")
                     others.append(path)

@@ -14,6 +14,7 @@ from geopdn.cli import options
 from geopdn.cli.called import options_of
 from geopdn.cli.destinations import Job, checked, plan_jobs
 from geopdn.cli.detectors import Stated, load_detector
+from geopdn.cli.ledgers import unfinished
 from geopdn.cli.memory import bound_of
 from geopdn.cli.messages import complain, say, tell
 from geopdn.cli.search import Wish, search
@@ -88,6 +89,12 @@ def detect(
     device: options.Device = "auto",
     memory: options.Memory = None,
     overwrite: options.Overwrite = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on where a run that was stopped or killed ended; scenes that are complete are skipped."
+        ),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail at the first window that cannot be read, instead of recording it.")
     ] = False,
@@ -164,6 +171,11 @@ def detect(
     jobs = plan_jobs(
         scenes, output=output, format_=format_, saliency=saliency, picture=picture, project=project, stac=stac
     )
+    alone = len(jobs) == 1
+    if resume:
+        jobs = unfinished(jobs, overwrite=overwrite)
+        if not jobs:
+            return
     reading = Reading(
         bands=options.split_bands(bands),
         any_scale=any_scale,
@@ -204,8 +216,9 @@ def detect(
             pictures=pictures,
             progress_json=progress_json,
             called=options_of(context),
+            resume=resume,
         )
-        codes = [_one(job, wish, as_json=as_json, alone=len(jobs) == 1) for job in jobs]
+        codes = [_one(job, wish, as_json=as_json, alone=alone) for job in jobs]
     raise typer.Exit(next(code for code in SEVERITY if code in codes))
 
 

@@ -14,11 +14,12 @@ from geopdn.api.search import Run, load_model, own_run, require_map, run_in
 from geopdn.cli.called import command_of, versions
 from geopdn.cli.destinations import Job
 from geopdn.cli.detectors import opened_for
+from geopdn.cli.ledgers import context_of, kept
 from geopdn.cli.measure import bytes_read, peak_memory_mb
 from geopdn.cli.memory import plan_for, within
 from geopdn.cli.messages import say
 from geopdn.cli.progress import meter
-from geopdn.errors import ConfigError
+from geopdn.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
     from geopdn.budget import Budget
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from geopdn.detectors import Detector
     from geopdn.engine import DetectOptions, Progress
     from geopdn.engine.options import Inside
+    from geopdn.ledger import Ledger
     from geopdn.memory import MemoryPlan
     from geopdn.scene import PixelSource, Scene
 
@@ -50,6 +52,7 @@ class Wish:
         pictures: detections of which a GeoPackage keeps a picture.
         progress_json: progress for programs.
         called: the options that were given and change what is found.
+        resume: go on where an earlier run was stopped.
     """
 
     model: str | None
@@ -67,6 +70,7 @@ class Wish:
     pictures: int = 0
     progress_json: bool = False
     called: str = ""
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,12 +125,13 @@ def search(job: Job, wish: Wish) -> Searched:
     """Search one scene and write its files, the detections last.
 
     Raises:
-        GeopdnError: of the class that says what cannot be done; then no file is written.
+        GeopdnError: of the class that says what cannot be done; then no file is written but the ledger.
     """
-    with ready(job, wish) as item:
+    with kept(job, resume=wish.resume, quiet=wish.quiet) as ledger, ready(job, wish, ledger) as item:
         _check(item, job)
         plan = _planned(item, wish)
         polygon = None if wish.area is None else area_of(wish.area, item.source)
+        ledger.tell(context_of(item.scene, polygon, wish.reading))
         device = resolve_device(wish.device)
         from geopdn.engine import DetectOptions
 
@@ -142,13 +147,14 @@ def search(job: Job, wish: Wish) -> Searched:
         started, before = time.monotonic(), bytes_read()
         with within(plan):
             with meter(item.scene.name, quiet=wish.quiet, as_json=wish.progress_json) as show:
-                result = run_in(item.scene, item.source, item.run, options, report=_shown(show), polygon=polygon)
+                result = _found(item, options, _shown(show), polygon, ledger)
             called = {"command": command_of("detect", item.scene.name, wish.called), "versions": versions()}
             result = replace(result, facts={**result.facts, **called})
             if result.facts.get("n_invalid"):
                 say(f"{result.facts['n_invalid']} boxes of the detector were not finite or had no area: dropped")
             after = bytes_read()
             _write(result, item, job, wish)
+            ledger.remove()
         return Searched(
             result=result,
             output=job.output,
@@ -156,6 +162,18 @@ def search(job: Job, wish: Wish) -> Searched:
             peak_memory_mb=peak_memory_mb(),
             bytes_read=None if before is None or after is None else after - before,
         )
+
+
+def _found(
+    item: Ready, options: "DetectOptions", report: "Callable[[Progress], None]", polygon: Any, ledger: "Ledger"
+) -> "RunResult":
+    """What a search finds; what was kept of a scene that was changed meanwhile is worth nothing."""
+    try:
+        return run_in(item.scene, item.source, item.run, options, report=report, polygon=polygon)
+    except SceneError:
+        if item.scene.changed():
+            ledger.remove()
+        raise
 
 
 def _planned(item: Ready, wish: Wish) -> "MemoryPlan | None":
@@ -171,30 +189,34 @@ def _planned(item: Ready, wish: Wish) -> "MemoryPlan | None":
 
 
 @contextmanager
-def ready(job: Job, wish: Wish) -> Iterator[Ready]:
+def ready(job: Job, wish: Wish, ledger: "Ledger") -> Iterator[Ready]:
     """Open a scene for the model, or for the detector and the model that chooses its windows."""
     if wish.detector is None:
         with opened(job.scene, model=wish.model, reading=wish.reading, announce=None if wish.quiet else say) as item:
-            yield Ready(item.scene, item.source, item.source, item.weights, own_run(item.source, item.weights))
+            yield Ready(
+                item.scene, item.source, item.source, item.weights, own_run(item.source, item.weights, ledger=ledger)
+            )
         return
     with opened_for(wish.detector, job.scene, reading=wish.reading, quiet=wish.quiet) as (scene, source):
         if wish.model is None:
-            yield Ready(scene, source, None, None, _foreign(wish.detector, source, None))
+            yield Ready(scene, source, None, None, _foreign(wish.detector, source, None, ledger))
         else:
             with opened(job.scene, model=wish.model, reading=wish.reading) as item:
                 if not wish.quiet:
                     name, finds = item.header.name, ", ".join(item.header.model.classes)
                     say(f"windows are chosen by the model {name}, which expects {finds}")
-                run = _foreign(wish.detector, source, (item.source, item.weights))
+                run = _foreign(wish.detector, source, (item.source, item.weights), ledger)
                 yield Ready(scene, source, item.source, item.weights, run)
 
 
-def _foreign(detector: "Detector", source: "PixelSource", model: "tuple[PixelSource, Path] | None") -> "Run":
+def _foreign(
+    detector: "Detector", source: "PixelSource", model: "tuple[PixelSource, Path] | None", ledger: "Ledger"
+) -> Run:
     def run(options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None") -> "RunResult":
         from geopdn.engine import Guide, detect_with
 
         guide = None if model is None else Guide(load_model(model[1]), model[0])
-        return detect_with(detector, source, options, guide=guide, report=report, inside=inside)
+        return detect_with(detector, source, options, guide=guide, report=report, inside=inside, ledger=ledger)
 
     return run
 
@@ -230,7 +252,7 @@ def _write(result: "RunResult", item: Ready, job: Job, wish: Wish) -> None:
     if job.saliency is not None:
         from geopdn.output.saliency import write_saliency
 
-        write_saliency(result, job.saliency, overwrite=wish.overwrite)
+        write_saliency(result, job.saliency, overwrite=job.may_replace(job.saliency, overwrite=wish.overwrite))
     if job.picture is not None:
         from geopdn.api.quicklook import draw
 
@@ -239,7 +261,7 @@ def _write(result: "RunResult", item: Ready, job: Job, wish: Wish) -> None:
         from geopdn.cli.tip_pictures import pictures_of
 
         result = replace(result, pictures=pictures_of(result, item.source, most=wish.pictures))
-    write_result(result, job.output, overwrite=wish.overwrite)
+    write_result(result, job.output, overwrite=job.may_replace(job.output, overwrite=wish.overwrite))
     if job.project is not None:
         from geopdn.cli.project import write_project_of
 

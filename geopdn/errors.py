@@ -48,6 +48,10 @@ class ResultError(GeopdnError):
     """A file of results cannot be used: geopdn did not write it, or it does not hold what is needed."""
 
 
+class LedgerError(GeopdnError):
+    """A run cannot go on from a ledger: it is damaged, or of another run."""
+
+
 class LabelError(GeopdnError):
     """Vector labels cannot be used."""
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from geopdn.detections import RunResult
     from geopdn.engine import DetectOptions, Progress
     from geopdn.engine.options import Inside
+    from geopdn.ledger import Ledger
     from geopdn.model.weights import LoadedModel
     from geopdn.scene import PixelSource, Scene
 
@@ -27,13 +28,19 @@ def load_model(path: Path) -> "LoadedModel":
     return load_weights(path)
 
 
-def own_run(source: "PixelSource", weights: Path) -> Run:
-    """The search of a scene by a model's own windows; the weights are loaded when it starts."""
+def own_run(source: "PixelSource", weights: Path, *, ledger: "Ledger | None" = None) -> Run:
+    """The search of a scene by a model's own windows; the weights are loaded when it starts.
+
+    Args:
+        source: the scene at the model's pixel size.
+        weights: the model's file.
+        ledger: keeps what windows have brought, see `geopdn.engine.detect`.
+    """
 
     def run(options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None") -> "RunResult":
         from geopdn.engine import detect
 
-        return detect(source, load_model(weights), options, report=report, inside=inside)
+        return detect(source, load_model(weights), options, report=report, inside=inside, ledger=ledger)
 
     return run
 

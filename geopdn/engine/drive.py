@@ -15,12 +15,14 @@ from geopdn.coverage import Coverage, Planned, scan
 from geopdn.detections import Detections, Reason, WindowRecord
 from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap
-from geopdn.engine.rounds import Seen, advise, fuse, inspect_windows
+from geopdn.engine.rounds import advise, fuse, inspect_windows
+from geopdn.engine.seen import Book, Seen
 from geopdn.engine.stage import Stage
 from geopdn.errors import SceneReadError
 from geopdn.evidence import Evidence, Strata, log_evidence, strata_of
 from geopdn.explore import explore
 from geopdn.geometry.area import InsidePolygon
+from geopdn.ledger import Ledger
 from geopdn.merge import core_array, merge
 from geopdn.plan import plan_windows, recall_estimate, scan_is_cheaper
 from geopdn.rivals import choose
@@ -42,10 +44,12 @@ class Search:
         min_score: lowest score that counts as found.
         keep_score: lowest score of the result.
         report: receives the progress.
+        ledger: keeps what windows have brought, None where nothing is kept.
         records: windows looked at, by index.
         found: detections of each, in the same order.
         total: windows planned so far.
         n_found: detections that count, duplicates included.
+        n_invalid: boxes of a detector that were not finite or had no area.
     """
 
     stage: Stage
@@ -54,10 +58,12 @@ class Search:
     min_score: float
     keep_score: float
     report: Callable[[Progress], None]
+    ledger: Ledger | None = None
     records: list[WindowRecord] = field(default_factory=list)
     found: list[Detections] = field(default_factory=list)
     total: int = 0
     n_found: int = 0
+    n_invalid: int = 0
 
     @property
     def raw_score(self) -> float:
@@ -91,6 +97,9 @@ class Search:
             self.n_found += int((seen.detections.score >= self.min_score).sum())
             self.report(Progress("windows", done, self.total, self.n_found))
 
+        book = None
+        if self.ledger is not None:
+            book = Book(self.ledger, round_, self.options.strict, keep_features, self.device)
         seen = inspect_windows(
             [(start + i, item) for i, item in enumerate(windows)],
             source=self.stage.source,
@@ -105,6 +114,7 @@ class Search:
             keep_features=keep_features,
             concurrent=self.stage.net is not None,
             n_workers=None if self.options.memory is None else self.options.memory.workers,
+            book=book,
             done=finished,
         )
         for item, s in zip(windows, seen, strict=True):
@@ -120,11 +130,12 @@ class Search:
                     reason=reason,
                     round=round_,
                     expected=round(item.gain, 4),
-                    status=s.status,  # type: ignore[arg-type]
+                    status=s.status,
                     cause=s.cause,
                 )
             )
             self.found.append(s.detections)
+            self.n_invalid += s.n_invalid
         return seen
 
     def distinct(self) -> Detections:
@@ -141,6 +152,8 @@ def drive(search: Search, inside: Inside | None) -> tuple[str, float | None, Sce
     stage, budget = search.stage, search.options.budget
     scene_map = stage.survey(lambda done, total: search.report(Progress("overview", done, total, 0)))
     cell_px, size = scene_map.cell_px, stage.source.size
+    if search.options.strict and scene_map.unread:
+        raise SceneReadError(scene_map.unread[0][1])
     if inside is not None:
         scene_map.valid &= _cells_inside(inside, scene_map.valid.shape, cell_px)
         scene_map.rate *= scene_map.valid

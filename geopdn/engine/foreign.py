@@ -27,6 +27,7 @@ from geopdn.engine.run import own_stage, run_stage
 from geopdn.engine.stage import Stage, TileProgress
 from geopdn.errors import BandError, ConfigError
 from geopdn.geometry.window import Size, Window
+from geopdn.ledger import Ledger
 from geopdn.model.head import Decoded
 from geopdn.model.weights import LoadedModel
 from geopdn.scene import Pixels, PixelSource, Radiometry, Stretch, resolve_stretch
@@ -58,6 +59,7 @@ def detect_with(
     guide: Guide | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     inside: Inside | None = None,
+    ledger: Ledger | None = None,
 ) -> RunResult:
     """Search a scene with another detector than the model's own.
 
@@ -71,6 +73,7 @@ def detect_with(
         guide: chooses the windows. Scenes smaller than a window of its model are looked at everywhere.
         report: receives the progress.
         inside: area of interest, in pixels of `source`, see `geopdn.engine.detect`.
+        ledger: see `geopdn.engine.detect`.
 
     Returns:
         The result, in pixels of `source`. `facts["n_invalid"]` counts boxes of the detector that were dropped because
@@ -100,27 +103,25 @@ def detect_with(
     own = None if guide is None else own_stage(guide.source, guide.model, device=device, memory=options.memory)
     if own is not None and own.dense:
         own, options = None, replace(options, budget=Budget(full=True))
-    finder = _Finder(detector)
-    result = run_stage(_stage(finder, source, own=own), options, report=report, inside=inside)
-    return replace(result, facts={**result.facts, "n_invalid": finder.n_invalid})
+    stage = _stage(_Finder(detector), source, own=own)
+    return run_stage(stage, options, report=report, inside=inside, ledger=ledger)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Finder:
-    """A detector as the engine asks it; counts what was invalid."""
+    """A detector as the engine asks it."""
 
-    def __init__(self, detector: Detector) -> None:
-        self.detector = detector
-        self.n_invalid = 0
+    detector: Detector
 
     def find(self, windows: Tensor, context: Tensor | None, *, min_score: float) -> tuple[None, Decoded]:
         """See `Finder.find`; there is no context and there are no features."""
         del context
         found = self.detector.find(np.ascontiguousarray(windows.cpu().numpy()), min_score=min_score)
-        self.n_invalid += sum(part.n_invalid for part in found)
+        n_invalid = sum(part.n_invalid for part in found)
         index = np.repeat(np.arange(len(found)), [len(part.score) for part in found])
         columns = [np.concatenate([getattr(part, name) for part in found]) for name in ("boxes", "score", "label")]
         window, boxes, score, label = (torch.from_numpy(column).to(windows.device) for column in (index, *columns))
-        return None, Decoded(window=window, boxes=boxes, score=score, label=label)
+        return None, Decoded(window=window, boxes=boxes, score=score, label=label, n_invalid=n_invalid)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

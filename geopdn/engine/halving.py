@@ -55,4 +55,5 @@ def _joined(one: Found, two: Found, *, first: int) -> Found:
         boxes=torch.cat([found.boxes, more.boxes]),
         score=torch.cat([found.score, more.score]),
         label=torch.cat([found.label, more.label]),
+        n_invalid=found.n_invalid + more.n_invalid,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from geopdn.coverage import Planned
 from geopdn.detections import Detections
 from geopdn.engine.halving import find_in_halves
 from geopdn.engine.reading import BATCH_PX, ReadWindow, in_file_order, read_ahead
+from geopdn.engine.seen import Book, Seen
 from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.engine.stage import Finder, ValueScaling
 from geopdn.geometry.window import Size, Window
@@ -27,27 +27,6 @@ from geopdn.scene import PixelSource
 
 FUSION_BLOCK = 16  # cells of the global grid; tokens of windows that touch a block are fused into it
 FUSION_LIMIT = 64  # windows fused into one block in one round
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What one window brought.
-
-    Attributes:
-        index: position in the run's list.
-        status: `read`, `empty` or `failed`.
-        cause: why it failed.
-        tokens: `[16, dim]`, None where it was not read, the finder has no features, or they are not wanted.
-        pooled: `[dim]`, likewise.
-        detections: in level-0 pixels; those of its core only.
-    """
-
-    index: int
-    status: str
-    cause: str
-    tokens: Tensor | None
-    pooled: Tensor | None
-    detections: Detections
 
 
 def inspect_windows(
@@ -64,6 +43,7 @@ def inspect_windows(
     min_score: float,
     keep_features: bool,
     concurrent: bool,
+    book: Book | None,
     n_workers: int | None = None,
     done: Callable[[Seen], None],
 ) -> list[Seen]:
@@ -83,6 +63,7 @@ def inspect_windows(
         keep_features: whether the records hold tokens and pooled features.
         concurrent: whether the finder may be called from several threads.
         n_workers: how many batches are looked at at once, at most; None for the usual number.
+        book: windows that it knows are not read again, others are noted in it.
         done: called for every window that is finished.
 
     Returns:
@@ -103,21 +84,26 @@ def inspect_windows(
         values = values.to(device, memory_format=torch.channels_last)
         context = None if grid is None else _context(grid, good, grid_px)
         features, found = find_in_halves(finder, values, context, min_score=least)
+        n_invalid = found.n_invalid
         if curves is not None:
             levels = torch.tensor([item.planned.window.level for item in good], device=device)
             found = curves.rescored(found, levels, min_score=min_score)
         for i, (item, part) in enumerate(zip(good, _split(found, good, source.size, edge_px=edge_px), strict=True)):
             kept = features if keep_features else None
             tokens, pooled = (None, None) if kept is None else (kept.tokens[i], kept.pooled[i])
-            seen.append(Seen(item.index, "read", "", tokens, pooled, part))
+            seen.append(Seen(item.index, "read", "", tokens, pooled, part, 0 if i else n_invalid))
         return seen
 
     batch_px = BATCH_PX.get(device.type, BATCH_PX["cpu"])
     batches = in_file_order(planned, batch_px=batch_px)
-    read = read_ahead(source, scaling, batches, batch_px=batch_px)
-    n_threads = workers(len(batches), device, most=n_workers) if concurrent else 1
-    result = []
-    for part in side_by_side(look, read, n_workers=n_threads):
+    n_threads = workers(len(batches), device, most=n_workers) if concurrent else 1  # with and without a book the same
+    result, batches = ([], batches) if book is None else book.recall_all(batches)
+    for seen in result:
+        done(seen)
+    windows = dict(planned)
+    for part in side_by_side(look, read_ahead(source, scaling, batches, batch_px=batch_px), n_workers=n_threads):
+        if book is not None:
+            book.note(part, windows)
         result += part
         for seen in part:
             done(seen)

@@ -22,6 +22,7 @@ from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap, look_at_overview
 from geopdn.engine.stage import Stage, TileProgress
 from geopdn.geometry.window import Size, Window
+from geopdn.ledger import Ledger
 from geopdn.memory import MemoryPlan
 from geopdn.merge import MergeRule, decide
 from geopdn.model.patchdrivenet import DENSE_SIDE
@@ -39,6 +40,7 @@ def detect(
     *,
     report: Callable[[Progress], None] = lambda _: None,
     inside: Inside | None = None,
+    ledger: Ledger | None = None,
 ) -> RunResult:
     """Search a scene.
 
@@ -49,18 +51,21 @@ def detect(
         report: receives the progress.
         inside: limits the search: given level-0 positions `[N, 2]` (column, row), says which lie in the area of
             interest. Nothing outside is planned for or returned.
+        ledger: keeps what windows have brought; those that it holds from an earlier run are not looked at again, and
+            the result is the same as without.
 
     Returns:
         The result; `facts["n_failed"]` counts windows that could not be read.
 
     Raises:
+        LedgerError: the ledger is of another run, or damaged.
         SceneReadError: a window cannot be read and `options.strict` is set.
     """
     options = options or DetectOptions()
     stage = own_stage(
         source, model, device=torch.device(options.device), statistics=options.statistics, memory=options.memory
     )
-    return run_stage(stage, options, report=report, inside=inside)
+    return run_stage(stage, options, report=report, inside=inside, ledger=ledger)
 
 
 def own_stage(
@@ -108,7 +113,12 @@ def own_stage(
 
 
 def run_stage(
-    stage: Stage, options: DetectOptions, *, report: Callable[[Progress], None], inside: Inside | None
+    stage: Stage,
+    options: DetectOptions,
+    *,
+    report: Callable[[Progress], None],
+    inside: Inside | None,
+    ledger: Ledger | None = None,
 ) -> RunResult:
     """`detect`, whatever looks at the windows.
 
@@ -117,11 +127,14 @@ def run_stage(
         options: how it is searched.
         report: receives the progress.
         inside: area of interest, see `detect`.
+        ledger: see `detect`.
     """
     source = stage.source
     min_score = stage.min_score if options.min_score is None else options.min_score
     keep_score = min_score if options.keep_score is None else options.keep_score
-    search = Search(stage, options, torch.device(options.device), min_score, keep_score, report)
+    search = Search(stage, options, torch.device(options.device), min_score, keep_score, report, ledger)
+    if ledger is not None:
+        ledger.begin(_ledger_record(stage, options, min_score))
     estimate: float | None = 1.0
     scene_map: SceneMap | None = None
     coverage: Coverage | None = None
@@ -169,6 +182,8 @@ def run_stage(
         "audit": audited,
         "duplicates": decision.n_duplicates,
     }
+    if stage.net is None:
+        facts["n_invalid"] = search.n_invalid
     keep = options.keep_saliency and mapped
     return RunResult(
         frame=frame_of(source),
@@ -237,7 +252,25 @@ def _with_unread(
 
 
 def _config_hash(stage: Stage, options: DetectOptions, min_score: float) -> str:
-    record = {
+    record = _config(stage, options, min_score)
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _ledger_record(stage: Stage, options: DetectOptions, min_score: float) -> dict[str, Any]:
+    """All that what windows bring depends on, but for the scene's file and the area of interest."""
+    source = stage.source
+    return {
+        **_config(stage, options, min_score),
+        "device": options.device,
+        "scan_with": options.scan_with,
+        "pixels": [source.size.height, source.size.width],
+        "bands": list(source.band_names),
+        "stretch": stage.stretch,
+    }
+
+
+def _config(stage: Stage, options: DetectOptions, min_score: float) -> dict[str, Any]:
+    return {
         **stage.names,
         "budget": asdict(options.budget),
         "min_score": min_score,
@@ -252,4 +285,3 @@ def _config_hash(stage: Stage, options: DetectOptions, min_score: float) -> str:
         "statistics": options.statistics,
         "geopdn": __version__,
     }
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]

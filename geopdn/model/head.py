@@ -37,12 +37,14 @@ class Decoded:
         boxes: `[N, 5]` x, y, length, width, angle in the window's own tensor pixels (edge convention).
         score: `[N]` in [0, 1].
         label: `[N]` class index.
+        n_invalid: boxes that were dropped because they were not finite or had no area.
     """
 
     window: Tensor
     boxes: Tensor
     score: Tensor
     label: Tensor
+    n_invalid: int = 0
 
 
 class DetectionHead(nn.Module):

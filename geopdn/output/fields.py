@@ -110,5 +110,11 @@ FIELDS: dict[str, dict[str, Field]] = {
         "width": Field("Width (px)", "Across the heading, pixels of full resolution."),
         "angle": Field("Angle (rad)", "From the columns' axis to the rows'."),
     },
+    "failures": {
+        "window": Field("Window", "Which one: `id` in the layer `windows`."),
+        "kind": Field("Kind", "Side of the window on the ground, in pixels of full resolution, or the overview."),
+        "level": Field("Level", "Level that was to be read: 0 is full resolution, each further one half of it."),
+        "cause": Field("Cause", "Why it could not be read; nothing was searched for here."),
+    },
 }
 """By layer, then by column; facts of a run that are not here keep their column's name."""

@@ -180,6 +180,24 @@ def _window_frame(records: tuple[WindowRecord, ...], frame: SceneFrame) -> GeoDa
     return _frame(columns, _rectangles(edges, frame), frame)
 
 
+def failed_windows(result: RunResult) -> tuple[WindowRecord, ...]:
+    """The windows that could not be read, by index."""
+    return tuple(record for record in result.windows if record.status == "failed")
+
+
+def failure_frame(result: RunResult) -> GeoDataFrame:
+    """The `failures` layer: one row a window that could not be read, the polygon of its core: ground not searched."""
+    records = failed_windows(result)
+    edges = np.array([[r.core.row, r.core.col, r.core.height, r.core.width] for r in records], np.int64).reshape(-1, 4)
+    columns = {
+        "window": np.array([r.index for r in records], np.int64),
+        "kind": np.array([text(r.kind) for r in records], object),
+        "level": np.array([r.window.level for r in records], np.int64),
+        "cause": np.array([text(r.cause) for r in records], object),
+    }
+    return _frame(columns, _rectangles(edges, result.frame), result.frame)
+
+
 def _read_pixels(records: tuple[WindowRecord, ...]) -> NDArray[np.int64]:
     """`[N, 4]` row, col, height, width of what was read, in pixels of the window's own level."""
     windows = [record.window for record in records]

@@ -1,4 +1,7 @@
-"""GeoPackage 1.3 with the layers `detections`, `windows`, `run` and `raw`, styled for QGIS; equal runs, equal bytes."""
+"""GeoPackage 1.3 with a run's layers, styled for QGIS; equal runs, equal bytes.
+
+`detections`, `windows`, `run`, `raw`, and `failures` where windows could not be read.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from geopdn.errors import OutputError
 from geopdn.output.fields import FIELDS, PICTURE, REVIEW, REVIEWS
-from geopdn.output.frames import BATCH, detection_batches, n_raw, raw_batches, run_frame, window_batches
+from geopdn.output.frames import (
+    BATCH,
+    detection_batches,
+    failed_windows,
+    failure_frame,
+    n_raw,
+    raw_batches,
+    run_frame,
+    window_batches,
+)
 from geopdn.output.styles import Shown, layer_styles
 
 if TYPE_CHECKING:
@@ -66,9 +78,14 @@ def write_geopackage(result: RunResult, path: Path, *, batch: int = BATCH) -> No
         _write_layer(path, "windows", window_batches(result, batch=batch))
         _write_layer(path, "run", [run_frame(result)])
         _write_layer(path, "raw", raw_batches(result, batch=batch))
+        n_failed = len(failed_windows(result))
+        if n_failed:
+            _write_layer(path, "failures", [failure_frame(result)])
     expected = {"detections": len(result.detections), "windows": len(result.windows), "run": 1}
     if result.raw is not None:
         expected["raw"] = n_raw(result)
+    if n_failed:
+        expected["failures"] = n_failed
     with closing(sqlite3.connect(path)) as connection, connection:
         for layer, rows in expected.items():
             (count,) = connection.execute(f'SELECT count(*) FROM "{layer}"').fetchone()  # noqa: S608 (a constant)

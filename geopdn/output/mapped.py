@@ -50,6 +50,7 @@ def read_mapped(path: str | Path) -> tuple[Mapped, str]:
             n_windows=int(about["windows"]["features"]),
             pictures=PICTURE in about["detections"]["fields"],
             raw="raw" in layers,
+            failures="failures" in layers,
         )
         size = float(row.get("pixel_size_m") or math.nan)
         west, south, east, north = (float(edge) for edge in table.total_bounds)

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 MARGIN = 0.02
 """Free space around the scene, as a share of its larger side."""
 
-_TITLES = {"detections": "detections", "windows": "windows", "run": "footprint", "raw": "raw boxes"}
+_TITLES = {
+    "detections": "detections",
+    "windows": "windows",
+    "run": "footprint",
+    "raw": "raw boxes",
+    "failures": "not searched",
+}
 _UNCHECKED = ("raw",)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the clock's time is no part of the bytes
 

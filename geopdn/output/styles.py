@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from geopdn.output.fields import MISSED, REVIEW, REVIEWS, RIGHT, WRONG
 from geopdn.output.qml import Choices, Style, aliases, categories, forms, labels, map_tip, ranges, renderer, symbol
-from geopdn.output.tips import detection_tip, raw_tip, run_tip, window_tip
+from geopdn.output.tips import detection_tip, failure_tip, raw_tip, run_tip, window_tip
 
 if TYPE_CHECKING:
     from geopdn.detections import RunResult
@@ -51,6 +51,7 @@ class Shown:
         pixel_size_m: pixel size that the scene was searched at, metres.
         pictures: whether detections have pictures.
         raw: whether there is a layer `raw`.
+        failures: whether there is a layer `failures`.
     """
 
     classes: tuple[str, ...]
@@ -58,6 +59,7 @@ class Shown:
     pixel_size_m: float = PIXEL_M
     pictures: bool = False
     raw: bool = True
+    failures: bool = False
 
     @classmethod
     def of(cls, result: RunResult) -> Self:
@@ -69,6 +71,7 @@ class Shown:
             pixel_size_m=float(size) if size else PIXEL_M,
             pictures=bool(result.pictures),
             raw=result.raw is not None,
+            failures=any(record.status == "failed" for record in result.windows),
         )
 
 
@@ -79,7 +82,11 @@ def layer_styles(shown: Shown) -> dict[str, tuple[Style, ...]]:
         "windows": window_styles(shown),
         "run": (_footprint(),),
     }
-    return {**styles, "raw": (_raw(),)} if shown.raw else styles
+    if shown.raw:
+        styles["raw"] = (_raw(),)
+    if shown.failures:
+        styles["failures"] = (_failures(),)
+    return styles
 
 
 def detection_styles(shown: Shown) -> tuple[Style, Style, Style]:
@@ -163,3 +170,9 @@ def _raw() -> Style:
     symbols = [symbol(str(n), colour, width_mm=0.1, line="dot", alpha=0.5) for n, colour in enumerate(_RAW_COLOURS)]
     outline = renderer("categorizedSymbol", 'to_int("cut")', categories(values), symbols)
     return Style("raw boxes", outline + aliases("raw") + map_tip(raw_tip()))
+
+
+def _failures() -> Style:
+    """Thick red outlines: ground that was not searched."""
+    outline = renderer("singleSymbol", "", "", [symbol("0", _FAILED_COLOUR, width_mm=0.8)])
+    return Style("not searched", outline + aliases("failures") + map_tip(failure_tip()))

@@ -66,6 +66,11 @@ def raw_tip() -> str:
     )
 
 
+def failure_tip() -> str:
+    """Which window, and why it could not be read."""
+    return f"""<b>window [% "window" %] could not be read</b><br/>[% {_html("cause")} %]"""
+
+
 def _line(name: str, expression: str) -> str:
     """One more line; none where the expression is null or empty."""
     return f"""[% coalesce('<br/>{name} ' || nullif({expression}, ''), '') %]"""

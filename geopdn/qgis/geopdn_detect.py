@@ -298,9 +298,7 @@ def search(command: list, *, feedback, folder: Path):  # noqa: ANN001, ANN201
         raise QgsProcessingException(f"geopdn ended with {process.returncode}: {reason or 'it said nothing'}")
     record = json.loads("".join(printed))
     if process.returncode == INCOMPLETE:
-        feedback.reportError(
-            f"{len(record['failures'])} windows could not be read: see the layer windows, status failed"
-        )
+        feedback.reportError(f"{len(record['failures'])} windows could not be read: see the layer failures")
     share = 100 * record["share"]
     feedback.pushInfo(
         f"Found {record['detections']} objects in {record['windows']} windows, {share:.1f} % of the pixels."

@@ -123,14 +123,21 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 @pytest.fixture
 def refused(cli: Callable[..., Done], tmp_path: Path) -> Callable[..., str]:
-    """Runs a command that must fail: one line on stderr, no other files afterwards. Returns the line."""
+    """Runs a command that must fail: one line on stderr, no other files afterwards. Returns the line.
 
-    def call(code: int, *arguments: object) -> str:
+    With `keeps_ledger` there are a line before it that says how to go on, and the ledger of `scene`'s run.
+    """
+
+    def call(code: int, *arguments: object, keeps_ledger: bool = False) -> str:
         before = sorted(tmp_path.rglob("*"))
         done = cli(*arguments)
         assert done.code == code, done.err
         assert done.out == ""
         lines = done.err.splitlines()
+        if keeps_ledger:
+            assert "--resume goes on" in lines.pop(0)
+            (ledger,) = tmp_path.glob("*.ledger")
+            ledger.unlink()
         assert len(lines) == 1, done.err
         assert lines[0].startswith("error: ")
         assert "Traceback" not in done.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import geopandas
 import pytest
 import rasterio
 from affine import Affine
@@ -166,10 +167,13 @@ def test_a_corrupt_tile_is_recorded(cli, exact, damaged):
     text = cli("detect", damaged, "--model", exact, "--budget", "full", "-o", "text.gpkg")
     assert text.code == 5
     assert "could not be read" in text.out
+    failures = geopandas.read_file("text.gpkg", layer="failures")
+    assert failures.window.tolist() == [f["window"] for f in record["failures"]]
+    assert failures.cause.tolist() == [f["cause"] for f in record["failures"]]
 
 
 def test_a_corrupt_tile_is_an_error_when_strict(refused, exact, damaged):
-    line = refused(3, "detect", damaged, "--model", exact, "--budget", "full", "--strict", "-q")
+    line = refused(3, "detect", damaged, "--model", exact, "--budget", "full", "--strict", "-q", keeps_ledger=True)
     assert "damaged.tif" in line
 
 
@@ -187,7 +191,8 @@ def test_an_interrupt_leaves_nothing(refused, exact, scene, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setitem(module.WRITERS, ".gpkg", interrupted)
-    assert refused(130, "detect", scene, "--model", exact, "-q").startswith("error: interrupted")
+    line = refused(130, "detect", scene, "--model", exact, "-q", keeps_ledger=True)
+    assert line.startswith("error: interrupted")
 
 
 def test_memory_running_out_is_a_resource_limit(refused, exact, scene, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from geopdn.engine.overview_pass import SceneMap
 from geopdn.errors import BandError, ConfigError
 from geopdn.geometry.ground import map_to_pixel, pixel_to_map
 from geopdn.geometry.window import Size, Window
+from geopdn.ledger import Ledger
 from geopdn.scene import Scene
 from geopdn.scene.resample import resample
 
@@ -235,6 +237,28 @@ def test_boxes_that_are_not_finite_are_counted(tmp_path):
         result = detect_with(detector, scene)
     assert len(result.detections) == 0
     assert result.facts["n_invalid"] == 3 * result.facts["n_windows"] > 0
+
+
+def test_a_ledger_gives_the_same_result_without_the_detector(tmp_path, monkeypatch):
+    sparse_scene(tmp_path / "scene.tif", side=600)
+    rows = np.array([[[50, 60, 90, 95, 0.8, 0], [np.nan, 0, 1, 1, 0.9, 0]]], np.float32)
+    path = save(constant_network([rows], shape=(1, 1, 256, 256)), tmp_path / "d.onnx", det_type='"YOLO_v8"')
+    detector, _ = load_onnx(path, stated=Card(classes=("x",), pixel_size_m=0.5, layout="end2end"))
+    with Scene.open(tmp_path / "scene.tif") as scene:
+        whole = detect_with(detector, scene)
+        with Ledger.open(tmp_path / "o.gpkg", resume=False) as ledger:
+            detect_with(detector, scene, ledger=ledger)
+            n_windows = ledger.n_windows
+        monkeypatch.setattr(type(detector), "find", None)
+        with Ledger.open(tmp_path / "o.gpkg", resume=True) as ledger:
+            again = detect_with(detector, scene, ledger=ledger)
+    assert n_windows == len(whole.windows) > 1
+    assert again.facts == whole.facts
+    assert again.facts["n_invalid"] == n_windows
+    assert again.windows == whole.windows
+    for column in fields(whole.raw):
+        np.testing.assert_array_equal(getattr(again.raw, column.name), getattr(whole.raw, column.name))
+    assert len(again.raw) > 0
 
 
 def test_what_cannot_work_is_refused(tmp_path):

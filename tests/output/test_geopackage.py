@@ -16,10 +16,12 @@ from affine import Affine
 from pyproj import CRS
 
 from geopdn.output.fields import FIELDS
-from geopdn.output.frames import detection_batches, raw_batches, run_frame, window_batches
+from geopdn.output.frames import detection_batches, failure_frame, raw_batches, run_frame, window_batches
 from geopdn.output.geopackage import FIXED_TIME, write_geopackage
 from geopdn.output.styles import Shown, layer_styles
 from geopdn.output.write import write_result
+
+LAYERS = ("detections", "windows", "run", "raw", "failures")
 
 
 def query(path, sql):
@@ -39,6 +41,7 @@ def test_written_reads_back_equal(make_result, tmp_path) -> None:
         "windows": next(window_batches(result)),
         "run": run_frame(result),
         "raw": next(raw_batches(result)),
+        "failures": failure_frame(result),
     }
     for layer, frame in expected.items():
         back = read(path, layer)
@@ -56,8 +59,8 @@ def test_it_is_version_1_3_with_layers_extents_and_index(make_result, tmp_path) 
     path = write_result(make_result(30), tmp_path / "run.gpkg")
     assert query(path, "PRAGMA user_version") == [(10300,)]
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
-    assert [name for name, _ in pyogrio.list_layers(path)] == ["detections", "windows", "run", "raw", "layer_styles"]
-    for layer in ("detections", "windows", "run", "raw"):
+    assert [name for name, _ in pyogrio.list_layers(path)] == [*LAYERS, "layer_styles"]
+    for layer in LAYERS:
         info = pyogrio.read_info(path, layer=layer, force_total_bounds=True)
         assert info["geometry_type"] == "Polygon"
         assert info["capabilities"]["fast_spatial_filter"]
@@ -68,12 +71,26 @@ def test_it_is_version_1_3_with_layers_extents_and_index(make_result, tmp_path) 
 
 def test_a_run_without_raw_detections_has_no_such_layer(make_result, tmp_path) -> None:
     path = write_result(make_result(3, with_raw=False), tmp_path / "run.gpkg")
-    assert [name for name, _ in pyogrio.list_layers(path)] == ["detections", "windows", "run", "layer_styles"]
+    assert [name for name, _ in pyogrio.list_layers(path)] == [*LAYERS[:3], "failures", "layer_styles"]
     assert query(path, "SELECT f_table_name FROM layer_styles WHERE useAsDefault = 1 ORDER BY id") == [
         ("detections",),
         ("windows",),
         ("run",),
+        ("failures",),
     ]
+
+
+def test_windows_that_could_not_be_read_have_a_layer_of_their_own(make_result, tmp_path) -> None:
+    result = make_result(3)
+    table = read(write_result(result, tmp_path / "run.gpkg"), "failures")
+    assert table.drop(columns="geometry").to_dict("records") == [
+        {"window": 3, "kind": "512", "level": 0, "cause": "corrupt tile <3, 1>"}
+    ]
+    windows = read(tmp_path / "run.gpkg", "windows")
+    assert table.geometry[0].equals(windows.geometry[3])
+    clean = replace(result, windows=tuple(replace(w, status="read", cause="") for w in result.windows))
+    path = write_result(clean, tmp_path / "clean.gpkg")
+    assert [name for name, _ in pyogrio.list_layers(path)] == [*LAYERS[:4], "layer_styles"]
 
 
 def test_raw_boxes_that_are_not_finite_are_left_out(make_result, tmp_path) -> None:
@@ -147,6 +164,7 @@ def test_styles_are_registered_once_a_layer(make_result, tmp_path) -> None:
         "windows": "features",
         "run": "features",
         "raw": "features",
+        "failures": "features",
         "layer_styles": "attributes",
     }
 

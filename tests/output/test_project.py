@@ -61,10 +61,10 @@ def test_layers_lie_over_rasters_zoomed_to_the_scene(mapped, tmp_path) -> None:
     root = tree_of(write_project(mapped, tmp_path / "p.qgz", rasters=rasters(mapped.crs)))
     listed = list(root.iter("layer-tree-layer"))
     assert [row.attrib["name"] for row in listed] == [
-        "detections", "windows", "footprint", "raw boxes", "expected", "scene",
+        "detections", "windows", "footprint", "raw boxes", "not searched", "expected", "scene",
     ]  # fmt: skip
     shown = {row.attrib["name"] for row in listed if row.attrib["checked"] == "Qt::Checked"}
-    assert shown == {"detections", "windows", "footprint", "scene"}
+    assert shown == {"detections", "windows", "footprint", "not searched", "scene"}
     layers = {layer.findtext("id"): layer for layer in root.iter("maplayer")}
     assert list(layers) == [row.attrib["id"] for row in listed]
     sources = [layer.findtext("datasource") for layer in layers.values()]

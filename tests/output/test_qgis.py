@@ -104,7 +104,7 @@ def test_the_map_tip_shows_picture_score_size_heading_and_window_and_escapes_nam
     result = make_result(boxes=[[300, 200, 40, 20, 0], [900, 600, 40, 20, 0.5]], classes=(ODD,))
     result = replace(result, pictures=(b"not quite a jpeg",), frame=replace(result.frame, name="a<b>.tif"))
     path = write_result(result, tmp_path / "a.gpkg")
-    detections, windows, run, raw = look(*(f"{path}|layername={name}" for name in FIELDS))
+    detections, windows, run, raw, failures = look(*(f"{path}|layername={name}" for name in FIELDS))
     first, second = detections["tips"]
     assert 'src="data:image/jpeg;base64,bm90IHF1aXRlIGEganBlZw=="' in first
     assert "<img" not in second
@@ -128,6 +128,7 @@ def test_the_map_tip_shows_picture_score_size_heading_and_window_and_escapes_nam
     assert "not read corrupt tile &lt;3, 1&gt;" in windows["tips"][3]
     assert "37.5 % of the pixels, 4 windows<br/>estimated recall 0.98" in run["tips"][0]
     assert "seen in window" in raw["tips"][0]
+    assert failures["tips"] == ["<b>window 3 could not be read</b><br/>corrupt tile &lt;3, 1&gt;"]
 
 
 def test_without_heading_and_pictures_the_tip_has_no_such_line(make_result, tmp_path, look) -> None:

@@ -63,7 +63,7 @@ def test_class_names_are_escaped(name) -> None:
 
 def test_every_layer_has_styles_of_a_few_kilobytes_with_aliases_and_a_map_tip(make_result) -> None:
     styles = layer_styles(Shown.of(make_result(1)))
-    assert list(styles) == ["detections", "windows", "run", "raw"]
+    assert list(styles) == ["detections", "windows", "run", "raw", "failures"]
     for layer, several in styles.items():
         for style in several:
             assert len(style.qml()) < 10_000
@@ -74,7 +74,7 @@ def test_every_layer_has_styles_of_a_few_kilobytes_with_aliases_and_a_map_tip(ma
     assert 'value="dash"' in styles["windows"][0].qml()
     assert "failed" in styles["windows"][0].qml()
     assert 'value="dot"' in styles["raw"][0].qml()
-    assert list(layer_styles(Shown.of(make_result(1, with_raw=False)))) == ["detections", "windows", "run"]
+    assert list(layer_styles(Shown.of(make_result(1, with_raw=False)))) == ["detections", "windows", "run", "failures"]
 
 
 def test_names_of_fields_are_unique_in_their_layer() -> None:

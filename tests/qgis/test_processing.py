@@ -179,7 +179,7 @@ def test_failures_are_told_in_the_words_of_geopdn(run, tmp_path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
     seen, _ = run(code=5)
     assert seen["error"] == ""
-    assert "error 1 windows could not be read: see the layer windows, status failed" in seen["said"]
+    assert "error 1 windows could not be read: see the layer failures" in seen["said"]
     assert len(seen["layers"]) == 2
     seen, _ = run(EXECUTABLE=str(tmp_path / "nothing here"))
     assert "run `geopdn qgis install` again" in seen["error"]
