@@ -263,6 +263,7 @@ def _ledger_record(stage: Stage, options: DetectOptions, min_score: float) -> di
         **_config(stage, options, min_score),
         "device": options.device,
         "scan_with": options.scan_with,
+        "workers": None if options.memory is None else options.memory.workers,
         "pixels": [source.size.height, source.size.width],
         "bands": list(source.band_names),
         "stretch": stage.stretch,

@@ -204,7 +204,7 @@ def test_other_settings_weights_or_scenes_are_refused(cli, stop, detect, tmp_pat
 def test_other_weights_are_refused(cli, stop, detect, monkeypatch):
     from dataclasses import replace
 
-    from geopdn.cli import search
+    from geopdn.api import search
     from geopdn.model import weights as module
 
     stop(*detect)
@@ -351,8 +351,8 @@ def test_an_overview_that_cannot_be_read_is_an_error_when_strict(cli, detect, tm
 def test_secrets_of_an_address_stay_out_of_the_ledger():
     from types import SimpleNamespace
 
+    from geopdn.api.scenes import Reading
     from geopdn.cli.ledgers import context_of
-    from geopdn.cli.scenes import Reading
     from geopdn.geometry.window import Size
 
     scene = SimpleNamespace(path="https://me:secret@host.example:8443/a/b.tif?signature=1", size=Size(3, 4))
