@@ -26,8 +26,11 @@ demo: $(VENV)/.installed
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/geopdn detect sample_scenes/airport.tif --overwrite \
 		-o $(OUT).detections.gpkg --project --picture $(OUT).png --saliency $(OUT).saliency.tif
+	$(BIN)/geopdn report $(OUT).detections.gpkg --scene sample_scenes/airport.tif --saliency $(OUT).saliency.tif \
+		-o $(OUT).html --overwrite
 	@echo
 	@echo "Open in QGIS:  $(OUT).detections.qgz (everything in place), or drag $(OUT).detections.gpkg over the scene"
+	@echo "To send to a colleague, with marks for right, wrong and missed:  $(OUT).html"
 	@echo "A picture:     $(OUT).png"
 	@echo "Where objects were expected:  $(OUT).saliency.tif"
 
