@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from geopdn.api.scenes import Reading
 from geopdn.cli.destinations import Job
 from geopdn.cli.messages import say
-from geopdn.errors import SceneOpenError
+from geopdn.errors import GeoreferenceError, SceneOpenError
 
 if TYPE_CHECKING:
     from geopdn.ledger import Ledger
@@ -41,6 +41,9 @@ def kept(job: Job, *, resume: bool, quiet: bool) -> "Iterator[Ledger]":
             say(f"starting over: an earlier run had finished {n} windows, --resume would have gone on from there")
         try:
             yield ledger
+        except GeoreferenceError:  # of the scene or the format: a second run would end like this one
+            ledger.remove()
+            raise
         except BaseException:
             if ledger.stays:
                 name, kept_now = ledger.path.name, ledger.n_windows

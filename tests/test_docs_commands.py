@@ -44,6 +44,7 @@ NOT_RUN = {
     r"--detector ": "a detector of the reader's own: tests/cli/test_detector.py",
     r"--model runs/": "weights of the reader's own training",
     r"^geopdn evaluate new": "of a result of those weights",
+    r"^geopdn (review .*marks\.json|evaluate .*reviewed\.gpkg$)": "of marks made in a browser",
 }
 NOT_EXECUTED = {
     "def find(patch)": "a function of the reader's own, left open",

@@ -18,7 +18,8 @@ from geopdn.ledger import Ledger
 from geopdn.scene.reader import Scene
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell has started in the background
 import geopdn.engine.reading as reading
 look = reading._read
 def slow(*arguments):
