@@ -56,12 +56,12 @@ def test_maps_of_a_hundred_thousand_pixels_are_hundreds_of_megabytes():
 
 def test_what_the_program_takes_counts():
     with pytest.raises(ResourceLimitError, match="is too little for 16,384 x 16,384 px: the program"):
-        plan_memory(1500 * MB, TILED, maps(16_384), base=1200 * MB)
-    assert plan_memory(1500 * MB, TILED, maps(16_384)).base == BASE
+        plan_memory(1650 * MB, TILED, maps(16_384), base=1400 * MB)
+    assert plan_memory(1650 * MB, TILED, maps(16_384)).base == BASE
 
 
 def test_a_larger_bound_is_used():
-    small, large = (plan_memory(bound * MB, COMPUTED, maps(16_384), workers=2) for bound in (1500, 4000))
+    small, large = (plan_memory(bound * MB, COMPUTED, maps(16_384), workers=2) for bound in (1650, 4000))
     assert (small.workers, large.workers) == (1, 2)
     assert small.cache < large.cache
     assert small.part < large.part

@@ -17,7 +17,7 @@ from sparse_tiff import write_sparse
 
 AIRPORT = Path(__file__).parents[2] / "sample_scenes" / "airport.tif"
 PAINTED = (20_480, 10_240), (51_200, 81_920), (97_280, 1_024)
-BOUND_MB = 2050
+BOUND_MB = 2200
 ADDRESS_SPACE = BOUND_MB * 1_000_000 + 3_600_000_000
 """With the network loaded 0.9 GB are resident and 4.0 GB mapped: 3.1 GB of PyTorch's libraries are addresses that hold
 nothing; heaps of threads (64 MB each, reserved at once) and their stacks (8 MB) take 0.3 to 0.5 GB more."""
@@ -41,6 +41,19 @@ def geopdn(*arguments, address_space=None):
     *said, peak = done.stderr.strip().splitlines()
     record = json.loads(done.stdout) if done.stdout else {}
     return done.returncode, record, "\n".join(said), float(peak)
+
+
+def within_the_least(*arguments):
+    """A run within the least bound that is named; what the system's libraries take differs, and may be more."""
+    bound = 1000
+    for _ in range(3):
+        code, record, said, peak = geopdn(*arguments, "--memory", f"{bound}MB")
+        if code != 4:
+            break
+        bound = int(re.search(r"the least that works is --memory (\d+)MB", said)[1])
+    assert code == 0, said
+    assert peak < bound
+    return record
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +102,7 @@ def test_too_small_a_bound_is_refused_with_the_least_that_works(tmp_path):
     code, _, said, peak = geopdn("detect", path, "--model", "aircraft-50cm", "--memory", "1GB")
     assert code == 4
     assert said.startswith("error: huge.tif: --memory 1,000MB is too little for 100,000 x 100,000 px: the program and")
-    assert "; the least that works is --memory 21" in said
+    assert "; the least that works is --memory 22" in said
     assert peak < 250  # before PyTorch is loaded
     assert list(tmp_path.iterdir()) == [path]
 
@@ -98,15 +111,11 @@ def test_too_small_a_bound_is_refused_with_the_least_that_works(tmp_path):
 @pytest.mark.parametrize("options", [(), ("--no-overviews",)])
 def test_a_dense_scene_within_a_bound_finds_the_same(tmp_path, dense, options):
     found = []
-    for bound in ([], ["--memory", "1460MB"]):
-        out = tmp_path / f"{len(bound)}.gpkg"
-        code, record, said, peak = geopdn(
-            "detect", dense, "--budget", "6w", *bound, "--json", "-q", "-o", out, *options
-        )
-        assert code == 0, said
-        assert peak < 1460 or not bound
-        assert record["detections"] > 20
+    for name, run in (("free", geopdn), ("bounded", within_the_least)):
+        out = tmp_path / f"{name}.gpkg"
+        run("detect", dense, "--budget", "6w", "--json", "-q", "-o", out, *options)
         found.append(geopandas.read_file(out, layer="detections"))
+        assert len(found[-1]) > 20
     free, bounded = found
     assert len(free) == len(bounded)
     assert (free.window == bounded.window).all()
@@ -133,12 +142,9 @@ def test_huge_blocks_are_refused_before_anything_is_read(tmp_path, huge_blocks, 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", ["strip", "tiles", "rows"])
 def test_huge_blocks_are_read_within_the_least_bound_that_is_named(tmp_path, huge_blocks, layout):
-    path, command = huge_blocks[layout], ("--model", "aircraft-50cm", "--budget", "4w", "-o", tmp_path / "out.gpkg")
-    _, _, said, _ = geopdn("detect", path, *command, "--memory", "1GB")
-    least = int(re.search(r"the least that works is --memory (\d+)MB", said)[1])
-    code, _, said, peak = geopdn("detect", path, *command, "-q", "--memory", f"{least}MB")
-    assert code == 0, said
-    assert peak < least
+    out = tmp_path / "out.gpkg"
+    within_the_least("detect", huge_blocks[layout], "--model", "aircraft-50cm", "--budget", "4w", "-q", "-o", out)
+    assert out.is_file()
 
 
 @pytest.fixture(scope="module")
