@@ -27,7 +27,7 @@ def calibrate(
     Example: geopdn calibrate my-sites.yaml --model aircraft-50cm -o aircraft-my-sites.safetensors
     """
     path = find_config(config)
-    from geopdn.config import load_train_config
+    from geopdn.config_file import load_train_config
     from geopdn.model.weights import find_weights, load_weights
     from geopdn.output.write import check_destination
     from geopdn.train.finish import calibrate_again

@@ -30,7 +30,7 @@ def train(
     Example: geopdn train aircraft-50cm.yaml -o runs/aircraft
     """
     path = find_config(config)
-    from geopdn.config import load_train_config
+    from geopdn.config_file import load_train_config
 
     folder = output or Path("runs") / load_train_config(path).name
     if folder.exists() and not folder.is_dir():

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from geopdn.config import WindowKind, load_train_config, parse_yaml
+from geopdn.config import WindowKind
+from geopdn.config_file import load_train_config, parse_yaml
 from geopdn.errors import ConfigError
 
 SHIPPED = sorted(Path(str(resources.files("geopdn.configs"))).glob("*.yaml"))

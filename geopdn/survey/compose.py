@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from geopdn.config import read_train_config
+from geopdn.config_file import read_train_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from geopdn import __version__
-from geopdn.config import TrainConfig, load_train_config
+from geopdn.config import TrainConfig
+from geopdn.config_file import load_train_config
 from geopdn.errors import ConfigError
 from geopdn.evaluate.labelled import Labelled
 from geopdn.train.places import LabelledScene, find_scenes

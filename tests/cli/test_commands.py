@@ -16,7 +16,7 @@ from geopdn.api.quicklook import spread
 from geopdn.budget import window_cost
 from geopdn.cli.info import orientation
 from geopdn.cli.train import find_config
-from geopdn.config import load_train_config
+from geopdn.config_file import load_train_config
 from geopdn.detections import Detections
 from geopdn.errors import ConfigError
 

@@ -10,7 +10,7 @@ import pyogrio
 import pytest
 from own_scenes import boxes_at, folder_with, write_labels
 
-from geopdn.config import load_train_config
+from geopdn.config_file import load_train_config
 
 if TYPE_CHECKING:
     from pathlib import Path

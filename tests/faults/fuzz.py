@@ -165,7 +165,7 @@ def header(folder: Path) -> tuple[bytes, int, Callable[[bytes], str]]:
 
 def config(folder: Path) -> tuple[bytes, int, Callable[[bytes], str]]:
     """A training configuration, with words of YAML thrown in."""
-    from geopdn.config import load_train_config
+    from geopdn.config_file import load_train_config
     from geopdn.errors import ConfigError
 
     path = folder / "a.yaml"

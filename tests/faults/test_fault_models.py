@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from geopdn.config import parse_yaml, read_train_config
+from geopdn.config_file import parse_yaml, read_train_config
 from geopdn.errors import BandError, CheckpointError, ConfigError
 from geopdn.model.weights import read_header
 

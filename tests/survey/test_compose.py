@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from own_scenes import boxes_at, folder_with, scene_at, write_labels
 
-from geopdn.config import load_train_config
+from geopdn.config_file import load_train_config
 from geopdn.errors import ConfigError
 from geopdn.evaluate.layers import LabelFile
 from geopdn.survey.compose import compose, name_from

@@ -12,7 +12,8 @@ from affine import Affine
 from networks import deepness, moments_network, save
 
 from geopdn.cli.main import run
-from geopdn.config import TrainConfig, load_train_config
+from geopdn.config import TrainConfig
+from geopdn.config_file import load_train_config
 from geopdn.errors import LabelError
 from geopdn.evaluate.labels import read_labels
 from geopdn.scene import Scene

@@ -6,7 +6,7 @@ import geopandas
 import pytest
 from test_samples import config_for, write_scene
 
-from geopdn.config import load_train_config
+from geopdn.config_file import load_train_config
 from geopdn.errors import LabelError
 from geopdn.train.fit import check_labels, train
 from geopdn.train.places import find_scenes
