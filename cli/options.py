@@ -22,6 +22,11 @@ Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the ne
 AnyScale = Annotated[
     bool, typer.Option("--any-scale", help="Also accept pixels over three times larger or smaller than the model's.")
 ]
+Result = Annotated[Path, typer.Argument(metavar="RESULT.gpkg", help="A GeoPackage that `geopdn detect` wrote.")]
+Expected = Annotated[
+    Path | None,
+    typer.Option("--saliency", metavar="TIF", help="Expected counts, of `geopdn saliency` or `detect --saliency`."),
+]
 AllowVrt = Annotated[bool, typer.Option("--allow-vrt", help="Accept a VRT whose sources lie in its own folder.")]
 Memory = Annotated[
     str | None,

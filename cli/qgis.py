@@ -24,7 +24,7 @@ Profile = Annotated[
 
 @qgis.command()
 def project(
-    result: Annotated[Path, typer.Argument(metavar="RESULT.gpkg", help="A GeoPackage that `geopdn detect` wrote.")],
+    result: options.Result,
     *,
     scene: Annotated[
         str | None,
@@ -32,9 +32,7 @@ def project(
             metavar="SCENE", help="The raster below. Default: the result's, beside it or in the working folder."
         ),
     ] = None,
-    saliency: Annotated[
-        Path | None, typer.Option(metavar="TIF", help="Expected counts, of `geopdn saliency` or `detect --saliency`.")
-    ] = None,
+    saliency: options.Expected = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE.qgz", help="The project. Default: RESULT.qgz beside the result."),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def report(
-    result: Annotated[Path, typer.Argument(metavar="RESULT.gpkg", help="A GeoPackage that `geopdn detect` wrote.")],
+    result: options.Result,
     *,
     scene: Annotated[
         str | None,
@@ -23,9 +23,7 @@ def report(
             metavar="SCENE", help="Where pictures come from. Default: the result's, beside it or in the working folder."
         ),
     ] = None,
-    saliency: Annotated[
-        Path | None, typer.Option(metavar="TIF", help="Expected counts, of `geopdn saliency` or `detect --saliency`.")
-    ] = None,
+    saliency: options.Expected = None,
     pictures: Annotated[
         int, typer.Option(metavar="N", min=0, help="Pictures of the N best detections, at full resolution.")
     ] = 500,

@@ -10,7 +10,7 @@ from geopdn.cli.messages import say
 
 
 def stac(
-    result: Annotated[Path, typer.Argument(metavar="RESULT.gpkg", help="A GeoPackage that `geopdn detect` wrote.")],
+    result: options.Result,
     *,
     output: Annotated[
         Path | None,

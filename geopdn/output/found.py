@@ -16,7 +16,7 @@ from geopdn.errors import ResultError
 from geopdn.geometry.ground import map_to_pixel
 from geopdn.output.fields import MISSED, PICTURE, REVIEW, REVIEWS, RIGHT
 from geopdn.output.frames import map_transform
-from geopdn.output.saved import AGAIN, EXPECTED, read_head, read_windows
+from geopdn.output.saved import AGAIN, EXPECTED, layers_of, read_head, read_windows
 
 COLUMNS = ("id", "label", "score", "length_m", "width_m", "heading_deg", "area_m2", "scale", "window")
 
@@ -63,15 +63,8 @@ def read_found(path: str | Path) -> Found:
     import pyogrio
 
     path = Path(path)
-    if not path.is_file() or path.suffix.lower() != ".gpkg":
-        msg = f"{path} is not a GeoPackage: {EXPECTED}"
-        raise ResultError(msg)
     try:
-        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
-        missing = [name for name in ("detections", "windows", "run") if name not in layers]
-        if missing:
-            msg = f"{path} has no layer {missing[0]!r}, only {layers}: {EXPECTED}"
-            raise ResultError(msg)
+        layers_of(path, needed=("detections", "windows", "run"))
         return _read(path)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, UnicodeDecodeError) as error:
         msg = f"{path} cannot be read: {error}; {EXPECTED}"

@@ -14,7 +14,7 @@ from geopdn.errors import ResultError
 from geopdn.output.fields import PICTURE
 from geopdn.output.geopackage import NO_SYSTEM
 from geopdn.output.project import Mapped
-from geopdn.output.saved import EXPECTED
+from geopdn.output.saved import EXPECTED, layers_of
 from geopdn.output.styles import Shown
 
 if TYPE_CHECKING:
@@ -33,15 +33,8 @@ def read_mapped(path: str | Path) -> tuple[Mapped, str]:
     import pyogrio
 
     path = Path(path)
-    if not path.is_file() or path.suffix.lower() != ".gpkg":
-        msg = f"{path} is not a GeoPackage: {EXPECTED}"
-        raise ResultError(msg)
     try:
-        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
-        missing = [name for name in _NEEDED if name not in layers]
-        if missing:
-            msg = f"{path} has no layer {missing[0]!r}, only {layers}: {EXPECTED}"
-            raise ResultError(msg)
+        layers = layers_of(path, needed=_NEEDED)
         about = {name: pyogrio.read_info(path, layer=name, force_feature_count=True) for name in _NEEDED}
         table = pyogrio.read_dataframe(path, layer="run")
         row = table.iloc[0].to_dict()

@@ -96,6 +96,26 @@ def read_run(path: str | Path) -> SavedRun:
         raise ResultError(msg) from error
 
 
+def layers_of(path: Path, *, needed: Sequence[str]) -> list[str]:
+    """The layers of a result's GeoPackage.
+
+    Raises:
+        ResultError: it is no GeoPackage, or one of those needed is missing.
+        pyogrio.errors.DataSourceError: it cannot be opened.
+    """
+    import pyogrio
+
+    if not path.is_file() or path.suffix.lower() != ".gpkg":
+        msg = f"{path} is not a GeoPackage: {EXPECTED}"
+        raise ResultError(msg)
+    layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+    missing = [name for name in needed if name not in layers]
+    if missing:
+        msg = f"{path} has no layer {missing[0]!r}, only {layers}: {EXPECTED}"
+        raise ResultError(msg)
+    return layers
+
+
 def read_head(path: Path) -> tuple[SceneFrame, tuple[str, ...], bool, dict[str, Any]]:
     """The frame, the classes, whether boxes say a heading, and the facts: what the layer `run` says.
 
