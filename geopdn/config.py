@@ -233,6 +233,7 @@ class TrainingConfig(Strict):
         ema: decay of the running average of the weights; the average is what is kept.
         checkpoint_every: steps between checkpoints (one epoch).
         context_dropout: share of the windows that see nothing of the global grid.
+        box_weight: weight of the boxes' loss against that of the score maps (TTFNet, Liu et al. 2020: 5).
         pretrained: start the backbones that have ImageNet features from them (see `geopdn.model.pretrained`).
     """
 
@@ -254,6 +255,7 @@ class TrainingConfig(Strict):
     ema: Share = 0.998
     checkpoint_every: Annotated[int, Field(ge=1)] = 200
     context_dropout: Share = 0.2
+    box_weight: Positive = 1.0
     pretrained: bool = False
 
 
