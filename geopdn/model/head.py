@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geopdn.model.backbones import conv_block
+from geopdn.model.targets import POSITIVE
 
 N_REGRESSION = 6  # dx, dy (cells), log length, log width (cells), cos 2t, sin 2t
 
@@ -89,8 +90,28 @@ def box_values(regression: Tensor, x: Tensor, y: Tensor, *, stride: float, has_h
     return torch.stack([cx, cy, sides[..., 0], sides[..., 1], angle], -1)
 
 
+def agreed(maps: HeadMaps) -> Tensor:
+    """The regression `[n, 6, h, w]` in which each position says what it and its eight neighbours say of a box.
+
+    Their mean, weighted by their scores, of those whose score is about as high as its own: such positions around a
+    centre all learn its box (`window_targets`), and each errs by itself.
+    """
+    h, w = maps.logits.shape[-2:]
+    score = torch.sigmoid(maps.logits.amax(1, keepdim=True))
+    padded, said = F.pad(score, (1, 1, 1, 1)), F.pad(maps.regression, (1, 1, 1, 1))
+    total, weights = torch.zeros_like(maps.regression), torch.zeros_like(score)
+    for down in range(3):
+        for right in range(3):
+            here = (..., slice(down, down + h), slice(right, right + w))
+            weight = torch.where(padded[here] >= POSITIVE * score, padded[here], 0.0)
+            x, y = said[here][:, :1] + (right - 1), said[here][:, 1:2] + (down - 1)
+            total = total + weight * torch.cat([x, y, said[here][:, 2:]], 1)
+            weights = weights + weight
+    return total / weights.clamp_min(1e-12)
+
+
 def decode(maps: HeadMaps, *, stride: float, has_heading: bool, min_score: float, limit: int = 512) -> Decoded:
-    """Local maxima of the score maps as boxes.
+    """Local maxima of the score maps as boxes, see `agreed`.
 
     Args:
         maps: raw outputs of n windows.
@@ -112,5 +133,5 @@ def decode(maps: HeadMaps, *, stride: float, has_heading: bool, min_score: float
     index = order[window, rank]
     label, position = index // (h * w), index % (h * w)
     y, x = position // w, position % w
-    boxes = box_values(maps.regression[window, :, y, x], x, y, stride=stride, has_heading=has_heading)
+    boxes = box_values(agreed(maps)[window, :, y, x], x, y, stride=stride, has_heading=has_heading)
     return Decoded(window=window, boxes=boxes, score=best[window, rank], label=label)

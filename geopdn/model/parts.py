@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geopdn.errors import ConfigError
-from geopdn.model.head import N_REGRESSION, box_values
+from geopdn.model.head import N_REGRESSION, agreed, box_values
 from geopdn.model.padding import with_fixed_padding
 from geopdn.model.streams import CELL_STRIDE, GRID_STRIDE, overview_channels
 
@@ -97,7 +97,7 @@ class _Detector(nn.Module):
         score = self.net.score_curves.of_logits(maps.logits, level=self.level) * peak  # [1, classes, h, w]
         y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
         boxes = box_values(
-            maps.regression.permute(0, 2, 3, 1),
+            agreed(maps).permute(0, 2, 3, 1),
             x,
             y,
             stride=self.net.head_stride,
