@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Windows and nominal seconds of runs with one model; seconds are those of two CPU cores, by `geopdn.plan`.
+    """Windows and seconds of runs with one model.
 
     Attributes:
         model: its name.
+        measured: True for seconds as of this machine, False for nominal ones: those of two CPU cores that the weights
+            were written on, which plans count with everywhere.
         width: of the scene at the model's pixel size.
         height: likewise.
         kind: the kind of window of a full scan.
@@ -30,6 +32,7 @@ class Cost:
     """
 
     model: str
+    measured: bool
     width: int
     height: int
     kind: str
@@ -44,8 +47,18 @@ class Cost:
         return asdict(self)
 
 
-def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Reading) -> Cost | str:
-    """The cost of runs with one model, or why there can be none."""
+def predict(
+    scene: "Scene", weights: Path, header: "WeightsHeader", reading: Reading, *, measure: bool = False
+) -> Cost | str:
+    """The cost of runs with one model, or why there can be none.
+
+    Args:
+        scene: open.
+        weights: the file.
+        header: its header.
+        reading: how the scene is read.
+        measure: time the network on this machine, which takes some seconds.
+    """
     import numpy as np
 
     from geopdn.api.search import load_model
@@ -58,18 +71,24 @@ def predict(scene: "Scene", weights: Path, header: "WeightsHeader", reading: Rea
         size = resample(scene, pixel_size_m=header.model.pixel_size_m, any_scale=reading.any_scale).size
     except SceneError as error:
         return str(error)
-    kinds = header.model.kinds
-    priorities = load_model(weights).net.patch_priorities().detach().double().numpy()
-    kind = kinds[scan_kind(kinds, priorities, np.zeros(header.model.n_size_classes))]
+    net, model = load_model(weights).net, header.model
+    priorities = net.patch_priorities().detach().double().numpy()
+    if measure:
+        from geopdn.train.costs import measure_costs
+
+        model = measure_costs(net)
+    kinds = model.kinds
+    kind = kinds[scan_kind(kinds, priorities, np.zeros(model.n_size_classes))]
     windows = scan_count(kind, size)
     each = window_cost(kind) / 1000
-    level = header.model.overview_level
+    level = model.overview_level
     views = sum(tile.view.area for tile in tiles_of(size.at_level(level), level=level))
-    looking = header.model.overview_ms_per_mpx * views / 1e9
+    looking = model.overview_ms_per_mpx * views / 1e9
     share = header.scores.get("default", {}).get("share")
     typical = None if share is None else math.ceil(share * windows)
     return Cost(
         model=header.name,
+        measured=measure,
         width=size.width,
         height=size.height,
         kind=kind.name,

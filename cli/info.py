@@ -1,7 +1,9 @@
 """`geopdn info`: what a scene is, which models fit, what a run would cost."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from geopdn.api.scenes import Reading, fitting_models, misfit
 from geopdn.cli import options
@@ -24,11 +26,14 @@ def info(
     allow_vrt: options.AllowVrt = False,
     allow_host: options.AllowHosts = None,
     no_overviews: options.NoOverviews = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time the networks on this machine first, which takes some seconds.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Say what a scene is and what a run would cost.
 
-    Seconds are nominal: those of two CPU cores, the same for every machine.
+    Seconds are nominal: those of the two CPU cores that the weights were written on, or with --measure this machine's.
 
     Example: geopdn info airport.tif
     """
@@ -41,7 +46,7 @@ def info(
     )
     with reading.open(scene, bands=reading.bands) as item:
         record = describe(item, scene)
-        record["models"], record["misfits"], record["memory"] = _models(item, model, reading)
+        record["models"], record["misfits"], record["memory"] = _models(item, model, reading, measure=measure)
     if as_json:
         record["models"] = [cost.to_dict() for cost in record["models"]]
         tell(json.dumps(record, allow_nan=False, ensure_ascii=False))
@@ -93,7 +98,7 @@ def orientation(transform: "Affine") -> str:
 
 
 def _models(
-    scene: "Scene", model: str | None, reading: Reading
+    scene: "Scene", model: str | None, reading: Reading, *, measure: bool
 ) -> tuple[list[Cost], dict[str, str], dict[str, dict[str, int]]]:
     """Costs with the models that fit, why the others do not, and the memory that they take, in MB."""
     from geopdn.model.weights import find_weights, read_header
@@ -109,7 +114,7 @@ def _models(
     costs: list[Cost] = []
     memory: dict[str, dict[str, int]] = {}
     for name, (path, header) in fitting.items():
-        cost = predict(scene, path, header, reading)
+        cost = predict(scene, path, header, reading, measure=measure)
         if isinstance(cost, str):
             reasons[name] = cost
         else:
@@ -191,7 +196,7 @@ def _cost(cost: Cost, memory: dict[str, int]) -> str:
             f"; typical run: {cost.typical_windows:,} windows, {cost.typical_seconds:,.1f} s "
             f"({100 * cost.share:.0f} % of the pixels, as on its validation scenes)"
         )
+    clock = "measured on this machine" if cost.measured else "nominal seconds on two CPU cores"
     return (
-        f"{text}; nominal seconds on two CPU cores; up to {memory['usual_mb']:,} MB of memory, at least "
-        f"{memory['least_mb']:,} MB with --memory"
+        f"{text}; {clock}; up to {memory['usual_mb']:,} MB of memory, at least {memory['least_mb']:,} MB with --memory"
     )

@@ -59,9 +59,8 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
         n_objects = torch.tensor(float(max(1, len(batch.objects))))
         parts = {
             "heat": focal_heat_loss(maps.logits, batch.heat, count=n_objects),
-            "box": self.config.training.box_weight * box_loss(
-                maps, batch.weight, batch.box, has_heading=self.config.model.has_heading
-            ),
+            "box": self.config.training.box_weight
+            * box_loss(maps, batch.weight, batch.box, has_heading=self.config.model.has_heading),
             "count": 0.5 * count_loss(saliency, batch.counts, batch.cell_valid),
             "priority": 0.1 * self._priority_loss(batch, maps.logits.detach()),
             "drive": 0.1 * self._drive_loss(batch, saliency, fused, patch),

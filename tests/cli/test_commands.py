@@ -45,6 +45,20 @@ def test_info_describes_the_scene_and_the_cost(cli, exact, shipped, scene, tmp_p
     assert max(map(len, text.splitlines())) <= 120
 
 
+def test_info_times_the_network_when_asked(cli, exact, shipped, scene, monkeypatch):
+    plain = tiny_config()
+    kinds = tuple(kind.model_copy(update={"network_ms": 5000.0}) for kind in plain.kinds)
+    slow = plain.model_copy(update={"kinds": kinds})
+    monkeypatch.setattr("geopdn.train.costs.measure_costs", lambda net: slow)
+    (nominal,) = cli("info", scene, "--json").record["models"]
+    (measured,) = cli("info", scene, "--json", "--measure").record["models"]
+    assert (nominal["measured"], measured["measured"]) == (False, True)
+    assert nominal["scan_seconds"] < 20
+    assert measured["scan_seconds"] == pytest.approx(16 * window_cost(kinds[0]) / 1000, abs=0.1)
+    assert "nominal seconds" in cli("info", scene).out
+    assert "measured on this machine" in cli("info", scene, "--measure").out
+
+
 def test_info_says_why_a_model_does_not_fit(cli, shipped, plant, tmp_path):
     path = plant(
         tmp_path / "poor.tif", count=2, dtype="uint16", nodata=7, crs=None, transform=Affine.identity(),
