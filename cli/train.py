@@ -21,6 +21,10 @@ def train(
         bool,
         typer.Option("--all-places", help="Train on the validation places too; scores then are of calibration places."),
     ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME|FILE", help="Start from weights of the same model, not from fresh ones."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps, instead of the configuration's.")] = None,
 ) -> None:
     """Train a model and write its weights.
@@ -40,7 +44,14 @@ def train(
     from geopdn.train.fit import train as fit
 
     done = fit(
-        path, output=folder, resume=resume, steps=steps, all_places=all_places, progress=sys.stderr.isatty(), say=say
+        path,
+        output=folder,
+        resume=resume,
+        steps=steps,
+        all_places=all_places,
+        start=start,
+        progress=sys.stderr.isatty(),
+        say=say,
     )
     tell(f"Wrote {done.weights} and {done.curve}.")
     show_scores(done.scores)

@@ -227,6 +227,8 @@ class TrainingConfig(Strict):
         zoom: windows are enlarged or shrunk by up to this factor.
         gain: strength of the changes of light and sensor; 0.2 means about 20 %.
         recolour: strength of the changes of colour of half of the objects, each apart; likewise.
+        other_overviews: share of the windows read at level 1 and coarser that look as if read from overviews made by
+            cubic convolution or nearest pixels and compressed, instead of means.
         batch: regions a step.
         steps: optimiser steps.
         learning_rate: peak of AdamW's schedule: linear warm-up, cosine to 2 %.
@@ -247,6 +249,7 @@ class TrainingConfig(Strict):
     zoom: Annotated[float, Field(ge=1, le=2)] = 1.25
     gain: Annotated[float, Field(ge=0, le=0.9)] = 0.2
     recolour: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    other_overviews: Share = 0.0
     batch: Annotated[int, Field(ge=1)] = 4
     steps: Annotated[int, Field(ge=1)] = 3000
     learning_rate: Positive = 1e-3

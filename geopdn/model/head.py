@@ -93,8 +93,8 @@ def box_values(regression: Tensor, x: Tensor, y: Tensor, *, stride: float, has_h
 def agreed(maps: HeadMaps) -> Tensor:
     """The regression `[n, 6, h, w]` in which each position says what it and its eight neighbours say of a box.
 
-    Their mean, weighted by their scores, of those whose score is about as high as its own: such positions around a
-    centre all learn its box (`window_targets`), and each errs by itself.
+    Their mean, weighted by how far their scores exceed a share of its own: positions around a centre, down to that
+    share of its heat, all learn its box (`window_targets`), and each errs by itself.
     """
     h, w = maps.logits.shape[-2:]
     score = torch.sigmoid(maps.logits.amax(1, keepdim=True))
@@ -103,7 +103,7 @@ def agreed(maps: HeadMaps) -> Tensor:
     for down in range(3):
         for right in range(3):
             here = (..., slice(down, down + h), slice(right, right + w))
-            weight = torch.where(padded[here] >= POSITIVE * score, padded[here], 0.0)
+            weight = (padded[here] - POSITIVE * score).clamp_min(0)
             x, y = said[here][:, :1] + (right - 1), said[here][:, 1:2] + (down - 1)
             total = total + weight * torch.cat([x, y, said[here][:, 2:]], 1)
             weights = weights + weight

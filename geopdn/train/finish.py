@@ -80,23 +80,12 @@ def calibrate_again(
     Raises:
         ConfigError: the weights are of another model, were trained on a calibration place, or no place is held out.
     """
-    theirs = model.net.config
-    asked = without_costs(config.model)
-    differing = [name for name, value in without_costs(theirs).items() if asked[name] != value]
-    if differing:
-        name = differing[0]
-        msg = (
-            f"the configuration's model differs from that of the weights {model.header.name!r} in {name!r} "
-            f"({asked[name]!r}, weights {without_costs(theirs)[name]!r}): only places and training may differ"
-        )
-        raise ConfigError(msg)
+    check_same_model(model, config)
     if not side(scenes, "calibration"):
         raise ConfigError("data.calibration is empty: name the places to calibrate on")
     places = sorted({scene.place for scene in side(scenes, "calibration")})
+    check_places(model, set(places))
     known = set(model.header.training.get("places", ()))
-    if known & set(places):
-        both = ", ".join(sorted(known & set(places)))
-        raise ConfigError(f"the weights were trained on {both}: name other places in data.calibration")
     learnt = sorted(known & {scene.place for scene in side(scenes, "validation")})
     if learnt:
         say(f"not scored on {', '.join(learnt)}: the weights were trained there")
@@ -104,6 +93,35 @@ def calibrate_again(
     record = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "places": places, "geopdn": __version__}
     header = replace(model.header, training={**model.header.training, "calibrated": record})
     return complete(model.net, header, config, scenes, path=path, say=say)
+
+
+def check_same_model(model: LoadedModel, config: TrainConfig) -> None:
+    """Refuse weights of another model than a configuration's.
+
+    Raises:
+        ConfigError: they differ in more than measured costs.
+    """
+    asked, theirs = without_costs(config.model), without_costs(model.net.config)
+    differing = [name for name, value in theirs.items() if asked[name] != value]
+    if differing:
+        name = differing[0]
+        raise ConfigError(
+            f"the configuration's model differs from that of the weights {model.header.name!r} in {name!r} "
+            f"({asked[name]!r}, weights {theirs[name]!r}): only places and training may differ"
+        )
+
+
+def check_places(model: LoadedModel, held_out: set[str]) -> None:
+    """Refuse weights that know a place which is held out.
+
+    Raises:
+        ConfigError: they were trained on one of them.
+    """
+    both = set(model.header.training.get("places", ())) & held_out
+    if both:
+        raise ConfigError(
+            f"the weights were trained on {', '.join(sorted(both))}: name other places in data.calibration"
+        )
 
 
 def without_costs(model: ModelConfig) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,6 +16,9 @@ from geopdn.config_file import load_train_config
 from geopdn.errors import ConfigError
 from geopdn.evaluate.labelled import Labelled
 from geopdn.train.places import LabelledScene, find_scenes
+
+if TYPE_CHECKING:
+    from geopdn.model.weights import LoadedModel
 
 Say = Callable[[str], None]
 
@@ -42,6 +45,7 @@ def train(
     resume: bool = False,
     steps: int | None = None,
     all_places: bool = False,
+    start: str | None = None,
     progress: bool = True,
     say: Say = lambda _: None,
 ) -> TrainResult:
@@ -54,11 +58,14 @@ def train(
         steps: replaces the configuration's number of steps.
         all_places: train on the validation places too, once a run without them has told how good the recipe is; scores
             then come from the calibration places, and the header says so.
+        start: name or file of weights to start from instead of fresh ones: they must be of the same model.
         progress: show Lightning's progress bar.
         say: receives one line a stage.
 
     Raises:
-        ConfigError: the configuration is wrong, or the folder holds an earlier run and `resume` is not set.
+        ConfigError: the configuration is wrong, or the folder holds an earlier run and `resume` is not set, or `start`
+            is of another model.
+        WeightsError: `start` is damaged or no weights file.
         LabelError: labels cannot be used.
     """
     from geopdn.train.finish import finish
@@ -75,10 +82,11 @@ def train(
     check_labels(config, scenes, say=say)
     output.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    module = fit(config, scenes, output=output, resume=resume, progress=progress, say=say)
+    earlier = None if start is None else weights_to_start(start, config, scenes)
+    module = fit(config, scenes, output=output, resume=resume, earlier=earlier, progress=progress, say=say)
     seconds = time.monotonic() - started
     say("calibrating on held-out places, then scoring")
-    provenance = {
+    provenance: dict[str, Any] = {
         "command": f"geopdn train {config_path.name}" + (" --all-places" if all_places else ""),
         "seed": config.training.seed,
         "steps": config.training.steps,
@@ -90,6 +98,10 @@ def train(
         "scenes": sum(scene.split == "train" for scene in scenes),
         "places": sorted({scene.place for scene in scenes if scene.split == "train"}),
     }
+    if earlier is not None:
+        provenance["command"] += f" --from {Path(start or '').name}"
+        provenance["from"] = earlier.header.training
+        provenance["places"] = sorted({*provenance["places"], *earlier.header.training.get("places", ())})
     weights = output / f"{config.name}.safetensors"
     scores = finish(module.net, config, scenes, path=weights, provenance=provenance, say=say)
     return TrainResult(weights=weights, curve=output / "curve.png", scores=scores)
@@ -112,12 +124,28 @@ def check_labels(config: TrainConfig, scenes: list[LabelledScene], *, say: Say) 
     say(window_advice(seen, config.model))
 
 
+def weights_to_start(name: str, config: TrainConfig, scenes: list[LabelledScene]) -> LoadedModel:
+    """Weights that training may go on from.
+
+    Raises:
+        ConfigError: they are of another model, or were trained on places that the configuration holds out.
+    """
+    from geopdn.model.weights import find_weights, load_weights
+    from geopdn.train.finish import check_places, check_same_model
+
+    earlier = load_weights(find_weights(name))
+    check_same_model(earlier, config)
+    check_places(earlier, {scene.place for scene in scenes if scene.split != "train"})
+    return earlier
+
+
 def fit(
     config: TrainConfig,
     scenes: list[LabelledScene],
     *,
     output: Path,
     resume: bool,
+    earlier: LoadedModel | None = None,
     progress: bool,
     say: Say,
 ) -> Any:
@@ -141,6 +169,8 @@ def fit(
     if stream.n_repeated:
         say(f"{stream.n_repeated} labels mark an object that another one marks: left out")
     module = PatchDriveModule(config)
+    if earlier is not None:
+        module.net.load_state_dict(earlier.net.state_dict())
     keep_earlier_metrics(output)
     logger = CSVLogger(save_dir=str(output), name=None, version="")
     trainer = Trainer(

@@ -17,6 +17,7 @@ from geopdn.model.streams import pack_overview
 from geopdn.model.targets import cell_counts, window_targets
 from geopdn.scene import Pixels
 from geopdn.train.geodata import Region
+from geopdn.train.overviews import Reduce, draw_reduction
 from geopdn.train.radiance import Radiance, draw_radiance, recoloured
 
 LEVEL_PIXEL_MARGIN = 4
@@ -77,7 +78,14 @@ class Symmetry:
 
 
 def cut_window(
-    region: Region, *, centre: NDArray[np.float64], side: int, scale: float, angle: float, level: int
+    region: Region,
+    *,
+    centre: NDArray[np.float64],
+    side: int,
+    scale: float,
+    angle: float,
+    level: int,
+    reduce: Reduce = F.avg_pool2d,
 ) -> Tensor:
     """A window of a scene, turned and scaled: `[C, side, side]` stretched values.
 
@@ -88,6 +96,7 @@ def cut_window(
         scale: level-0 pixels per tensor pixel.
         angle: the window's turn in radians, from +x towards +y.
         level: pixels are averaged to this level before anything is interpolated.
+        reduce: does so.
     """
     reach = side * scale / 2 * (abs(math.cos(angle)) + abs(math.sin(angle))) + LEVEL_PIXEL_MARGIN * (1 << level)
     step = 1 << level
@@ -96,7 +105,7 @@ def cut_window(
     n = (math.ceil(2 * reach / step) + 1) * step
     values = torch.from_numpy(region.stretch.apply(_padded(region.pixels, row0, col0, n)))[None]  # [1, C, n, n]
     if level:
-        values = F.avg_pool2d(values, step)
+        values = reduce(values, step)
     m = n // step
     t = (torch.arange(side, dtype=torch.float32) + 0.5 - side / 2) * scale
     v, u = torch.meshgrid(t, t, indexing="ij")
@@ -205,7 +214,8 @@ def _window(
     low, high = min(slack, side_px / 2), max(side_px - slack, side_px / 2)
     centre = np.clip(anchor, low, high)
     scene_centre = centre + np.array([region.window.col, region.window.row])
-    pixels = cut_window(region, centre=scene_centre, side=side, scale=scale, angle=angle, level=level)
+    reduce = draw_reduction(rng, share=training.other_overviews if level else 0.0)
+    pixels = cut_window(region, centre=scene_centre, side=side, scale=scale, angle=angle, level=level, reduce=reduce)
     pixels = symmetry.on_tensor(radiance(pixels))
     noise = abs(rng.normal(0, 0.008))
     pixels = pixels + noise * torch.randn(

@@ -42,3 +42,27 @@ def test_all_places_are_trained_on_and_the_header_says_so(tmp_path):
     assert header.training["places"] == ["a", "c"]  # c is a validation place
     assert header.training["command"] == "geopdn train bars.yaml --all-places"
     assert (header.scores["split"], header.scores["places"]) == ("calibration", ["b"])
+
+
+@pytest.mark.slow
+def test_training_goes_on_from_weights_of_the_same_model_alone(tmp_path):
+    for seed, name in enumerate("abc"):
+        write_scene(tmp_path, name, seed=seed, oriented=True)
+    config_for(tmp_path, oriented=True)
+    first = train(tmp_path / "bars.yaml", output=tmp_path / "first", steps=1, progress=False).weights
+    config_for(tmp_path, oriented=True, seed=5)
+    start = str(first)
+    second = train(tmp_path / "bars.yaml", output=tmp_path / "second", steps=1, start=start, progress=False).weights
+    header = load_weights(second).header
+    assert header.training["command"] == "geopdn train bars.yaml --from bars.safetensors"
+    assert header.training["from"] == load_weights(first).header.training
+    fresh = train(tmp_path / "bars.yaml", output=tmp_path / "third", steps=1, progress=False).weights
+    told, gone_on, anew = (load_weights(path).net.head.box[0][0].weight for path in (first, second, fresh))
+    assert (gone_on - told).abs().mean() < 0.2 * (anew - told).abs().mean()
+    text = (tmp_path / "bars.yaml").read_text()
+    (tmp_path / "other.yaml").write_text(text.replace("neck: 16", "neck: 24"))
+    with pytest.raises(ConfigError, match="differs from that of the weights 'bars' in 'neck'"):
+        train(tmp_path / "other.yaml", output=tmp_path / "fourth", start=start, progress=False)
+    (tmp_path / "known.yaml").write_text(text.replace("calibration:\n  - b", "calibration:\n  - a"))
+    with pytest.raises(ConfigError, match="trained on a"):
+        train(tmp_path / "known.yaml", output=tmp_path / "fifth", start=start, progress=False)
