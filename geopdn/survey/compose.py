@@ -172,6 +172,13 @@ def _training(draft: Draft) -> list[str]:
         *(("  rotation_deg: 45 # objects lie in any direction",) if draft.has_heading else ()),
         "  zoom: 1.35",
         "  gain: 0.3",
+        *(
+            ("  other_overviews: 0.5 # coarse windows as files' own overviews show them, sharper than means",)
+            if any(draft.recipe.level_shares[1:])
+            else ()
+        ),
+        "  context_dropout: 0.5 # what lies around helps, but is not to be relied on elsewhere",
+        "  box_weight: 3 # against the score maps: at 1 boxes are learnt too late",
         "  batch: 4 # regions a step, with 2 windows each: what two cores do in one to three seconds",
         *_line("steps", draft.recipe.steps, why),
         "  learning_rate: 0.002",
