@@ -179,15 +179,16 @@ def test_train_reports_what_was_written(cli, monkeypatch, tmp_path):
 
     seen = {}
 
-    def fake(path, *, output, resume, steps, all_places, progress, say):
-        seen.update(path=path, output=output, resume=resume, steps=steps, all_places=all_places)
+    def fake(path, *, output, resume, steps, all_places, start, progress, say):
+        seen.update(path=path, output=output, resume=resume, steps=steps, all_places=all_places, start=start)
         say("a stage")
         scores = {"split": "validation", "full": {"ap": 0.5, "f1": None}}
         return fit.TrainResult(output / "w.safetensors", output / "curve.png", scores)
 
     monkeypatch.setattr(fit, "train", fake)
-    done = cli("train", "aircraft-50cm", "--steps", 7, "--resume")
+    done = cli("train", "aircraft-50cm", "--steps", 7, "--resume", "--from", "earlier.safetensors")
     assert (seen["output"].as_posix(), seen["resume"], seen["steps"]) == ("runs/aircraft-50cm", True, 7)
+    assert seen["start"] == "earlier.safetensors"
     assert done.err == "a stage\n"
     assert done.out.splitlines() == [
         "Wrote runs/aircraft-50cm/w.safetensors and runs/aircraft-50cm/curve.png.",
