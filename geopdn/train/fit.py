@@ -79,10 +79,10 @@ def train(
     scenes = find_scenes(config.data, base=config_path.resolve().parent)
     if all_places:
         scenes = [replace(scene, split="train") if scene.split == "validation" else scene for scene in scenes]
+    earlier = None if start is None else weights_to_start(start, config, scenes)
     check_labels(config, scenes, say=say)
     output.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    earlier = None if start is None else weights_to_start(start, config, scenes)
     module = fit(config, scenes, output=output, resume=resume, earlier=earlier, progress=progress, say=say)
     seconds = time.monotonic() - started
     say("calibrating on held-out places, then scoring")
