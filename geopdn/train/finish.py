@@ -120,7 +120,8 @@ def check_places(model: LoadedModel, held_out: set[str]) -> None:
     both = set(model.header.training.get("places", ())) & held_out
     if both:
         raise ConfigError(
-            f"the weights were trained on {', '.join(sorted(both))}: name other places in data.calibration"
+            f"the weights were trained on {', '.join(sorted(both))}: "
+            "hold out other places in data.calibration and data.validation"
         )
 
 

@@ -95,7 +95,7 @@ def cut_window(
         side: tensor pixels.
         scale: level-0 pixels per tensor pixel.
         angle: the window's turn in radians, from +x towards +y.
-        level: pixels are averaged to this level before anything is interpolated.
+        level: pixels are brought to this level before anything is interpolated.
         reduce: does so.
     """
     reach = side * scale / 2 * (abs(math.cos(angle)) + abs(math.sin(angle))) + LEVEL_PIXEL_MARGIN * (1 << level)
