@@ -82,6 +82,7 @@ def describe(scene: "Scene", path: str) -> dict[str, Any]:
         "mask": scene.has_mask,
         "block": [scene.block.height, scene.block.width],
         "overviews": list(scene.overview_factors),
+        "overviews_are_means": scene.overviews_are_means(),
         "sidecar": sidecar is not None,
         "overview_seconds": 0.0 if sidecar is not None or scene.overview_factors else round(decode_seconds(scene), 1),
     }
@@ -179,6 +180,8 @@ def _values(nodata: list[Any]) -> list[Any]:
 
 def _overviews(record: dict[str, Any]) -> str:
     factors = ", ".join(f"1/{factor}" for factor in record["overviews"])
+    if record["overviews_are_means"] is False:
+        factors += ", not plain means (JPEG, nearest ...): windows are averaged from pixels of half the size"
     if record["sidecar"]:
         return f"{factors or 'none of its own'}, and one with minimum and maximum by `geopdn prepare`"
     if factors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from rasterio.errors import RasterioError
 from geopdn.errors import OverviewMismatchWarning
 from geopdn.geometry.window import Size, Window
 from geopdn.scene.decode import Span, has_mask_band
+from geopdn.scene.fidelity import PLACES, SIDE, is_mean
 from geopdn.scene.handles import cause
 from geopdn.scene.levels import block_mean
 
@@ -57,6 +59,8 @@ class Pyramid:
         dataset = handles.get()
         self.size = Size(dataset.height, dataset.width)
         self.overviews: tuple[Overview, ...] = tuple(self._find_overviews(dataset)) if use_overviews else ()
+        self._are_means: bool | None = None  # until it has been asked
+        self._asking = threading.Lock()
 
     def _find_overviews(self, dataset: Any) -> Iterator[Overview]:
         """The overviews that stand for a level, and carry the mask where the file has one."""
@@ -74,16 +78,16 @@ class Pyramid:
     def read(self, window: Window) -> Masked:
         """Values `[C, height, width]` and mask (None for all valid) of a window that lies inside its level.
 
-        From the coarsest overview that is fine enough. Where a local file's overview is corrupt, overviews are given
-        up for good, with a warning.
+        See `_overview_for` on what it is read from. Where a local file's overview is corrupt, overviews are given up
+        for good, with a warning.
 
         Raises:
             rasterio.errors.RasterioError: a block cannot be read.
         """
-        fine = [overview for overview in self.overviews if overview.level <= window.level]
-        if fine:
+        overview = self._overview_for(window.level)
+        if overview is not None:
             try:
-                return self._average(window, max(fine, key=lambda overview: overview.level))
+                return self._average(window, overview)
             except RasterioError as error:
                 if self._handles.is_remote:  # reading more would not help
                     raise
@@ -94,6 +98,45 @@ class Pyramid:
                     stacklevel=3,
                 )
         return self._average(window, None)
+
+    def _overview_for(self, level: int) -> Overview | None:
+        """What a level is read from, None for full resolution.
+
+        The coarsest overview that is fine enough. Where the file's overviews are not means, the pixels of half the
+        size that lie under it are averaged instead, if the file has them: four times the decoding, no more.
+        """
+        fine = [overview for overview in self.overviews if overview.level <= level]
+        found = max(fine, key=lambda overview: overview.level, default=None)
+        if found is None or found.level < level or self.are_means():
+            return found
+        if level == 1:
+            return None
+        return next((overview for overview in fine if overview.level == level - 1), found)
+
+    def are_means(self) -> bool:
+        """Whether the file's overviews are means of its pixels: the finest is compared with them, once."""
+        with self._asking:
+            if self._are_means is None:
+                self._are_means = self._compare()
+            return self._are_means
+
+    def _compare(self) -> bool:
+        """Whether no place says that the finest overview is something else than means."""
+        finest = min(self.overviews, key=lambda overview: overview.level, default=None)
+        if finest is None:
+            return True
+        step, whole = 1 << finest.level, self.size.at_level(finest.level)
+        for place in PLACES:
+            row, col = (max(0, min(side - SIDE, side * place // 4 - SIDE // 2)) for side in (whole.height, whole.width))
+            window = Window(row, col, min(SIDE, whole.height), min(SIDE, whole.width), finest.level)
+            try:
+                shown = self._read_under(window, finest, step=1)
+                under = self._read_under(window, None, step=step)
+            except RasterioError:
+                continue
+            if is_mean(shown, under, step=step) is False:
+                return False
+        return True
 
     def _average(self, window: Window, overview: Overview | None) -> Masked:
         """A window from the pixels of an overview or of level 0, in chunks of bounded size."""

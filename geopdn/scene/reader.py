@@ -179,11 +179,22 @@ class Scene:
         """Factors of the overviews in use, ascending; empty where coarse levels cost a pass over all pixels."""
         return tuple(sorted(1 << overview.level for overview in self._pyramid.overviews))
 
+    def overviews_are_means(self) -> bool | None:
+        """Whether the overviews hold means of the pixels, by three places of the finest; None without any in use.
+
+        JPEG overviews do not, nor do those sampled by nearest neighbour or bilinearly (`geopdn.scene.fidelity`).
+        """
+        if not self._pyramid.overviews:
+            return None
+        with self._handles.reading(), environment():
+            return self._pyramid.are_means()
+
     def read(self, window: Window) -> Pixels:
         """Read a window at its level.
 
         A level-L pixel is the mean of the valid ones of its `2**L x 2**L` pixels (valid where at least half are), or
-        what the file's overview says, to half an overview pixel where the file's size is no multiple of `2**L`.
+        what the file's overview says, to half an overview pixel where the file's size is no multiple of `2**L`. An
+        overview that does not hold means is read one level finer and averaged, where the file has that level.
         Outside the scene values are 0 and not valid.
 
         Raises:
