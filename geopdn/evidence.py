@@ -2,7 +2,7 @@
 
 Two corrections of the expected counts, one after the other: the whole scene's saliency may be too high or too low at
 some strength (a tail of tiny rates over open country sums up), and one neighbourhood may hold more than its cells say.
-Both are posterior means of a Gamma-distributed factor on Poisson rates: they stay at 1 without evidence.
+Both are posterior means of a factor on Poisson rates, log-normal or Gamma-distributed: they stay at 1 without evidence.
 """
 
 from __future__ import annotations
@@ -18,11 +18,18 @@ from scipy.ndimage import binary_dilation, find_objects, gaussian_filter, label
 STRATA_A_DECADE = 2
 LOWEST_DECADE = -7
 N_STRATA = 2 * (6 - LOWEST_DECADE)  # rates above a million a cell are of the last one
-STRENGTH = 2.0  # objects that the prior of a stratum's factor is worth
+SPREAD = 1.0  # standard deviation of the logarithm of a stratum's factor, before there is evidence
+KINSHIP = 0.8  # correlation of the logarithms of neighbouring strata's factors
 NEIGHBOURHOOD_STRENGTH = 4.0
 SIGMA_CELLS = 10.0
 REACH = int(4 * SIGMA_CELLS + 0.5)  # cells, where scipy cuts the neighbourhood's Gaussian
 BLOCK_CELLS = 8  # side of the blocks that are told apart by whether evidence reaches them
+
+NEWTON_STEPS, NEWTON_CLOSE = 50, 1e-9
+
+_APART = np.abs(np.subtract.outer(np.arange(N_STRATA), np.arange(N_STRATA)))
+PRECISION = np.linalg.inv(SPREAD**2 * KINSHIP**_APART)
+"""`[N_STRATA, N_STRATA]` inverse covariance of the logarithms."""
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -55,13 +62,28 @@ def strata_of(rate: Floats) -> Strata:
 def by_strength(had: Floats, hoped: Floats) -> Floats:
     """Factor `[N_STRATA]` on the rates, by their strength: found against expected in a stratum's cells seen so far.
 
-    Windows are chosen by the rates, so within a stratum what was seen is a fair sample of what was not.
+    Windows are chosen by the rates, so within a stratum what was seen is a fair sample of what was not. Where a stratum
+    holds less than was expected, the next fainter one, of which little was seen, most likely does so too: factors are
+    log-normal with a correlation that falls with the distance of the strata (over 11 scenes for calibration such a
+    prior explains what strata held better than independent ones by 14 nats). Posterior means by Laplace's
+    approximation (Rue and Held 2005, 4.4); without evidence they are 1.
 
     Args:
         had: `[N_STRATA]` objects found in cells that were looked at.
         hoped: `[N_STRATA]` objects that were expected to be found there.
     """
-    return (STRENGTH + had) / (STRENGTH + hoped)
+    if not (had.any() or hoped.any()):
+        return np.ones(N_STRATA)
+    mean = -0.5 * SPREAD**2
+    log = np.full(N_STRATA, mean)
+    for _ in range(NEWTON_STEPS):
+        expected = hoped * np.exp(log)
+        step = np.linalg.solve(np.diag(expected) + PRECISION, had - expected - PRECISION @ (log - mean))
+        log += np.clip(step, -1, 1)
+        if np.abs(step).max() < NEWTON_CLOSE:
+            break
+    variance = np.diag(np.linalg.inv(np.diag(hoped * np.exp(log)) + PRECISION))
+    return np.asarray(np.exp(log + 0.5 * variance))
 
 
 def gamma_poisson(

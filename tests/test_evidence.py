@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from geopdn.evidence import (
     N_STRATA,
@@ -48,9 +49,29 @@ def test_a_tail_in_which_nothing_is_found_shrinks_and_the_peaks_stay():
     strata = strata_of(rate)
     had, hoped = (np.bincount(strata[seen], values[seen], N_STRATA) for values in (found, expected))
     factor = by_strength(had, hoped)[strata]
-    assert factor[0, 0] == 1.0
-    assert 0.3 < factor[50, 90] < 0.4  # (2 + 0) / (2 + 4)
+    assert factor[0, 0] == pytest.approx(1.0, abs=0.05)  # 50 found of 50
+    assert 0.2 < factor[50, 90] < 0.4  # none of 4
     assert np.isfinite(logs_of(found, expected, rate, seen)).all()
+
+
+def test_fainter_strata_follow_those_above_them():
+    had, hoped = np.zeros(N_STRATA), np.zeros(N_STRATA)
+    hoped[8:10] = 10.0  # where nothing was found
+    factor = by_strength(had, hoped)
+    assert factor[8] < factor[9] + 0.05
+    assert factor[8] < factor[6] < factor[4] < factor[0] < 1  # the nearer the surer
+    assert factor[0] > 0.6
+    had[8:10] = 30.0
+    more = by_strength(had, hoped)
+    assert more[8] == pytest.approx(3.0, abs=0.3)
+    assert 1.0 < more[6] < more[8]
+
+
+def test_strata_without_evidence_of_their_kin_stay():
+    had, hoped = np.zeros(N_STRATA), np.zeros(N_STRATA)
+    had[20], hoped[20] = 100.0, 100.0
+    assert by_strength(had, hoped)[20] == pytest.approx(1.0, abs=0.02)
+    assert by_strength(had, hoped)[4] == pytest.approx(1.0, abs=0.1)
 
 
 def test_strips_say_what_the_whole_says():

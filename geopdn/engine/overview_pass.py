@@ -18,6 +18,7 @@ from geopdn.geometry.window import Size, Window
 from geopdn.memory import MOST_PART, MemoryPlan
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.streams import overview_channels, pack_overview
+from geopdn.model.surroundings import correct
 from geopdn.scene import PixelSource, Stretch
 from geopdn.scene.overview import Overview, OverviewReader, open_overview
 
@@ -100,6 +101,7 @@ def look_at_overview(
             if progress:
                 progress(done + 1, len(tiles))
         give_back()
+        correct(rate, valid, net.saliency_head.surroundings.cpu().numpy())
         unread = tuple((part.window, part.cause) for part in reader.unread)
         return SceneMap(
             rate=rate,

@@ -26,6 +26,7 @@ class Saliency:
 
 
 KNOTS = tuple(math.log(10.0) * decade for decade in range(-7, 2))  # natural logarithms of rates
+AROUND_KNOTS = tuple(math.log(10.0) * decade for decade in range(-3, 3))  # of the objects expected around a cell
 
 
 class SaliencyHead(nn.Module):
@@ -34,9 +35,15 @@ class SaliencyHead(nn.Module):
     Args:
         width: channels of the cells.
         n_sizes: size classes K.
+
+    Attributes:
+        calibration: `[K, len(KNOTS)]` of the curves.
+        surroundings: `[len(AROUND_KNOTS)]` what rates are worth by what is expected around them; applied to the map of
+            a whole scene, see `geopdn.model.surroundings`.
     """
 
     calibration: Tensor
+    surroundings: Tensor
 
     def __init__(self, width: int, *, n_sizes: int) -> None:
         super().__init__()
@@ -45,6 +52,7 @@ class SaliencyHead(nn.Module):
         nn.init.constant_(self.conv.bias[:n_sizes], -5.0)  # type: ignore[index]
         nn.init.constant_(self.conv.bias[n_sizes:], 0.0)  # type: ignore[index]
         self.register_buffer("calibration", torch.zeros(n_sizes, len(KNOTS)))  # fitted after training
+        self.register_buffer("surroundings", torch.zeros(len(AROUND_KNOTS)))  # likewise
 
     def forward(self, cells: Tensor) -> Saliency:
         """Features `[B, D, h, w]` -> `Saliency` (float32)."""

@@ -159,6 +159,9 @@ def _header_record(path: Path) -> dict[str, Any]:
     return record
 
 
+ADDED = ("saliency_head.surroundings",)
+
+
 def load_weights(path: Path) -> LoadedModel:
     """Build the network that the header describes and load its weights, strictly.
 
@@ -182,6 +185,8 @@ def load_weights(path: Path) -> LoadedModel:
     except ConfigError as error:
         raise CheckpointError(f"{path}: the network of the header cannot be built: {error}") from error
     expected = net.state_dict()
+    for key in ADDED:  # since the first weights were written; they start without effect
+        tensors.setdefault(key, expected[key])
     wrong = sorted(set(expected) ^ set(tensors))
     wrong += [key for key in expected if key in tensors and tensors[key].shape != expected[key].shape]
     if wrong:

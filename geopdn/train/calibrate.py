@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from geopdn.budget import Budget
 from geopdn.config import TrainConfig
 from geopdn.engine import DetectOptions, saliency_rates
-from geopdn.model.saliency import KNOTS
+from geopdn.model.saliency import AROUND_KNOTS, KNOTS
 from geopdn.model.scores import EPSILON, SCORE_KNOTS
+from geopdn.model.surroundings import log_around
 from geopdn.model.targets import cell_counts, size_classes
 from geopdn.model.weights import LoadedModel
 from geopdn.train.check import Checked, check, opened
-from geopdn.train.curves import fit_probabilities, fit_rates
+from geopdn.train.curves import fit_probabilities, fit_rates, fit_surroundings
 from geopdn.train.places import LabelledScene
 
 LOW_RAW = 0.03  # of the head's scores
@@ -86,11 +87,40 @@ def fit_priorities(model: LoadedModel, scans: Sequence[Sequence[Checked]], *, th
 
 
 def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene]) -> None:
-    """Fit the curve that makes expected counts of each size class's rates, on all cells of the scenes."""
+    """Fit what makes expected counts of rates, on all cells of the scenes.
+
+    First the curve of each size class, then what the counts are worth by what is expected around them.
+    """
     net = model.net
     net.saliency_head.calibration.zero_()
-    logs: list[list[NDArray[np.float32]]] = [[] for _ in range(config.model.n_size_classes)]
-    counts: list[list[NDArray[np.float32]]] = [[] for _ in range(config.model.n_size_classes)]
+    net.saliency_head.surroundings.zero_()
+    known = list(_cells(model, config, scenes))
+    curves = [
+        fit_rates(
+            torch.from_numpy(np.concatenate([np.log(rate[k][valid] + 1e-9) for rate, valid, _ in known])),
+            torch.from_numpy(np.concatenate([true[k][valid] for _, valid, true in known])),
+            KNOTS,
+        )
+        for k in range(config.model.n_size_classes)
+    ]
+    net.saliency_head.calibration.copy_(torch.stack(curves))
+    logs, rates, counts = [], [], []
+    for rate, valid, true in _cells(model, config, scenes):
+        total = rate.sum(0)
+        logs.append(log_around(total, valid)[valid])
+        rates.append(total[valid])
+        counts.append(true.sum(0)[valid])
+    values = fit_surroundings(
+        *(torch.from_numpy(np.concatenate(parts)) for parts in (logs, rates, counts)), knots=AROUND_KNOTS
+    )
+    net.saliency_head.surroundings.copy_(values)
+
+
+def _cells(
+    model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene]
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]]:
+    """Rates `[K, h, w]`, valid cells `[h, w]` and objects `[K, h, w]` of each scene."""
+    net = model.net
     for scene in scenes:
         with opened(scene, config) as (source, truth):
             rate, valid = saliency_rates(source, model)
@@ -100,11 +130,4 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
             cell_px=net.cell_px,
             edges_px=config.model.size_edges_px,
         )
-        for k in range(len(rate)):
-            logs[k].append(np.log(rate[k][valid] + 1e-9))
-            counts[k].append(true[k][valid])
-    curves = [
-        fit_rates(torch.from_numpy(np.concatenate(x)), torch.from_numpy(np.concatenate(n)), KNOTS)
-        for x, n in zip(logs, counts, strict=True)
-    ]
-    net.saliency_head.calibration.copy_(torch.stack(curves))
+        yield rate, valid, true

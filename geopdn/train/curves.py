@@ -33,6 +33,27 @@ def fit_rates(logs: Tensor, counts: Tensor, knots: Sequence[float]) -> Tensor:
     return _fit(logs, knots, loss)
 
 
+def fit_surroundings(logs: Tensor, rates: Tensor, counts: Tensor, knots: Sequence[float]) -> Tensor:
+    """What rates are worth by what is expected around them.
+
+    Args:
+        logs: `[n]` logarithms of the objects expected around cells.
+        rates: `[n]` expected objects in them.
+        counts: `[n]` objects in them.
+        knots: see `bent`.
+
+    Returns:
+        `[len(knots)]` logarithms of the factor on the rates.
+    """
+    logs, rates, counts = logs.double()[None], rates.double()[None], counts.double()[None]
+
+    def loss(bent_logs: Tensor) -> Tensor:
+        log_factor = bent_logs - logs
+        return (rates * log_factor.exp() - counts * log_factor).sum()
+
+    return _fit(logs[0], knots, loss)
+
+
 def fit_probabilities(logits: Tensor, right: Tensor, knots: Sequence[float]) -> Tensor:
     """The curve that makes probabilities of scores.
 
