@@ -158,6 +158,7 @@ def complete(
     say(f"curves of scores {np.round(net.score_curves.calibration.numpy(), 3).tolist()}")
     say(f"priorities {np.round(net.patch_priorities().detach().numpy(), 3).tolist()}")
     say(f"saliency calibration {np.round(net.saliency_head.calibration.numpy(), 3).tolist()}")
+    say(f"worth of rates by their surroundings {np.round(net.saliency_head.surroundings.numpy(), 3).tolist()}")
     header = replace(header, min_score=threshold)
     header = replace(header, scores=score(LoadedModel(net, header, "training"), config, scenes, say=say))
     save_weights(net, header, path)

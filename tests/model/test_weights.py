@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from geopdn.errors import CheckpointError
@@ -32,6 +33,15 @@ def test_a_round_trip_keeps_header_and_outputs(weights, tmp_path):
     assert again.read_bytes() == weights.read_bytes()
     x = torch.rand(1, 3, 96, 96)
     assert torch.equal(model.net.inspect(x, None)[1].logits, load_weights(again).net.inspect(x, None)[1].logits)
+
+
+def test_weights_from_before_surroundings_load_and_correct_nothing(weights, tmp_path):
+    with safe_open(weights, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(weights)
+    assert tensors.pop("saliency_head.surroundings").shape == (6,)
+    save_file(tensors, tmp_path / "old.safetensors", metadata=metadata)
+    assert not load_weights(tmp_path / "old.safetensors").net.saliency_head.surroundings.any()
 
 
 def refused(path, match):

@@ -12,10 +12,10 @@ from test_samples import config_for, write_scene
 from geopdn.errors import ConfigError
 from geopdn.evaluate.matching import Matches
 from geopdn.model.curves import bent
-from geopdn.model.saliency import KNOTS
+from geopdn.model.saliency import AROUND_KNOTS, KNOTS
 from geopdn.model.scores import SCORE_KNOTS
 from geopdn.model.weights import load_weights
-from geopdn.train.curves import fit_probabilities, fit_rates
+from geopdn.train.curves import fit_probabilities, fit_rates, fit_surroundings
 from geopdn.train.finish import best_threshold, calibrate_again
 from geopdn.train.fit import train
 from geopdn.train.places import find_scenes
@@ -52,6 +52,21 @@ def test_the_curve_never_falls():
     steps = np.linspace(KNOTS[0], KNOTS[-1], 100)
     out = bent(torch.from_numpy(steps)[None], curve[None].double(), KNOTS)[0].numpy()
     assert (np.diff(out) > -1e-3).all()
+
+
+def test_what_surroundings_are_worth_is_found():
+    rng = np.random.default_rng(5)
+    around = np.exp(rng.uniform(math.log(1e-3), math.log(30), 60_000))
+    rate = np.full(around.shape, 0.01)
+    worth = np.where(around < 0.1, 0.1, 1.2)
+    values = fit_surroundings(
+        *(torch.from_numpy(array) for array in (np.log(around), rate, rate * worth)), knots=AROUND_KNOTS
+    ).numpy()
+    assert len(values) == len(AROUND_KNOTS)
+    fitted = rate * np.exp(np.interp(np.log(around), AROUND_KNOTS, values))
+    for part in (around < 0.03, around > 1):
+        assert fitted[part].sum() == pytest.approx((rate * worth)[part].sum(), rel=0.35)
+    assert fitted.sum() == pytest.approx((rate * worth).sum(), rel=0.1)
 
 
 def test_scores_become_probabilities_at_the_low_end_too():
