@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from geopdn.errors import ConfigError
 from geopdn.model.compiler import without_compiler
+from geopdn.model.efficientnet import EfficientNetLite0
 
 
 class Backbone(Protocol):
@@ -81,13 +82,11 @@ class DenseBackbone(nn.Module):
 
 
 class _FeatureBackbone(nn.Module):
-    """A timm-style `features_only` network behind the `Backbone` protocol."""
+    """A network that returns maps of every stride, behind the `Backbone` protocol: the finest wanted and coarser."""
 
-    def __init__(self, network: nn.Module, *, finest: int) -> None:
+    def __init__(self, network: nn.Module, *, reductions: Sequence[int], channels: Sequence[int], finest: int) -> None:
         super().__init__()
         self.network = network
-        feature_info = cast("_FeatureInfo", network.feature_info)
-        reductions, channels = feature_info.reduction(), feature_info.channels()
         keep = [i for i, stride in enumerate(reductions) if stride >= finest]
         self.keep = keep
         self.strides = tuple(int(reductions[i]) for i in keep)
@@ -110,6 +109,7 @@ _DENSE: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "dense-small": ((24, 48, 112, 192, 256), (0, 1, 2, 3, 2)),
     "dense-global": ((24, 48, 96, 128), (0, 1, 2, 2)),
 }
+EFFICIENTNET = "timm:tf_efficientnet_lite0"  # built without timm, which takes a second to import
 
 
 def make_backbone(name: str, *, n_in: int, finest: int = 4) -> nn.Module:
@@ -133,6 +133,9 @@ def make_backbone(name: str, *, n_in: int, finest: int = 4) -> nn.Module:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", model) and library in ("timm", "torchgeo"):
         # `timm:hf-hub:...` would ask the network, `timm:local-dir:...` read files of the weights' choosing.
         raise ConfigError(f"backbone {name[:200]!r} is refused: expected the plain name of a network of {library}")
+    if name == EFFICIENTNET:
+        own = EfficientNetLite0(n_in)
+        return _FeatureBackbone(own, reductions=own.reductions, channels=own.widths, finest=finest)
     try:
         if library == "timm":
             with without_compiler():
@@ -149,7 +152,8 @@ def make_backbone(name: str, *, n_in: int, finest: int = 4) -> nn.Module:
             )
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"backbone {name!r} cannot be built as a feature network: {error}") from error
-    backbone = _FeatureBackbone(network, finest=finest)
+    info = cast("_FeatureInfo", network.feature_info)
+    backbone = _FeatureBackbone(network, reductions=info.reduction(), channels=info.channels(), finest=finest)
     if not backbone.strides or backbone.strides[0] != finest:
         raise ConfigError(f"backbone {name!r} has maps of strides {backbone.strides}, expected the finest: {finest}")
     return backbone
