@@ -64,9 +64,8 @@ def by_strength(had: Floats, hoped: Floats) -> Floats:
 
     Windows are chosen by the rates, so within a stratum what was seen is a fair sample of what was not. Where a stratum
     holds less than was expected, the next fainter one, of which little was seen, most likely does so too: factors are
-    log-normal with a correlation that falls with the distance of the strata (over 11 scenes for calibration such a
-    prior explains what strata held better than independent ones by 14 nats). Posterior means by Laplace's
-    approximation (Rue and Held 2005, 4.4); without evidence they are 1.
+    log-normal with a correlation that falls with the distance of the strata (docs/experiments.md, 55). Posterior means
+    by Laplace's approximation (Rue and Held 2005, 4.4); without evidence they are 1.
 
     Args:
         had: `[N_STRATA]` objects found in cells that were looked at.

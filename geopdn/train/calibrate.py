@@ -110,9 +110,8 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
         logs.append(log_around(total, valid)[valid])
         rates.append(total[valid])
         counts.append(true.sum(0)[valid])
-    values = fit_surroundings(
-        *(torch.from_numpy(np.concatenate(parts)) for parts in (logs, rates, counts)), knots=AROUND_KNOTS
-    )
+    around, expected, there = (torch.from_numpy(np.concatenate(parts)) for parts in (logs, rates, counts))
+    values = fit_surroundings(around, expected, there, AROUND_KNOTS)
     net.saliency_head.surroundings.copy_(values)
 
 
