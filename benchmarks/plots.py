@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.growth import QUANTITIES, Series
 from benchmarks.results import Results
@@ -79,6 +80,9 @@ def draw_growth(found: Sequence[Series], *, path: Path) -> None:
                 x = np.geomspace(min(one.x), max(one.x), 20)
                 axis.plot(x, [one.fitted.at(float(v)) for v in x], color=style["color"], lw=1)
         axis.set(xscale="log", yscale="log", xlabel=AXES[found[0].axis], ylabel=UNITS[quantity])
+        measured = sorted({x for one in found for x in one.x})
+        axis.set_xticks(measured, [f"{x:,.0f}" for x in measured])
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3, which="both")
         axis.legend(fontsize=7, title="exponent", title_fontsize=7)
     _save(figure, path)
