@@ -56,7 +56,7 @@ def _conv(n_in: int, n_out: int, kernel: int, *, stride: int = 1, groups: int = 
 
 
 class DepthwiseSeparableConv(nn.Module):
-    """A depthwise and a pointwise convolution."""
+    """A depthwise and a pointwise convolution; without a shortcut, as the only one here narrows its map."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int, *, stride: int) -> None:
         super().__init__()
@@ -64,13 +64,12 @@ class DepthwiseSeparableConv(nn.Module):
         self.bn1 = nn.BatchNorm2d(n_in, eps=EPS)
         self.conv_pw = _conv(n_in, n_out, 1)
         self.bn2 = nn.BatchNorm2d(n_out, eps=EPS)
-        self.skips = stride == 1 and n_in == n_out
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, n_in, H, W]` -> `[B, n_out, H / stride, W / stride]`."""
         y: Tensor = F.relu6(self.bn1(self.conv_dw(x)), inplace=True)
-        y = self.bn2(self.conv_pw(y))
-        return x + y if self.skips else y
+        out: Tensor = self.bn2(self.conv_pw(y))
+        return out
 
 
 class InvertedResidual(nn.Module):

@@ -40,7 +40,7 @@ class SameConv(nn.Module):
 
 
 def is_same_padded(module: nn.Module) -> bool:
-    """Whether a module is timm's convolution with SAME padding, which is not imported for its name."""
+    """Whether a module is a convolution with SAME padding, our own or timm's, which is not imported for its name."""
     return isinstance(module, nn.Conv2d) and type(module).__name__ == "Conv2dSame"
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 WIDEST = 8_000_000  # bytes of the widest map of a strip; 4 to 16 MB are alike on two cores that share 32 MB of cache
-BLOCKS = ("InvertedResidual", "DepthwiseSeparableConv")  # timm's, which is not imported for their names
+BLOCKS = ("InvertedResidual", "DepthwiseSeparableConv")  # our own and timm's, which is not imported for them
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 

@@ -47,6 +47,8 @@ def correct(rate: Floats, valid: Mask, values: NDArray[np.floating]) -> None:
         valid: `[h, w]` where something is valid.
         values: `[len(AROUND_KNOTS)]` logarithms of the factor at the knots; in between they are interpolated.
     """
+    if not values.any():
+        return
     total = rate.sum(0)
     for rows, around in _strips(total.shape):
         log = log_around(total[around], valid[around])[rows.start - around.start : rows.stop - around.start]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2
 HEADER_KEY = "geopdn"
+ADDED = ("saliency_head.surroundings",)  # tensors that weights from before them lack; they start without effect
 MAX_HEADER_BYTES = 4_000_000
 
 
@@ -159,9 +160,6 @@ def _header_record(path: Path) -> dict[str, Any]:
     return record
 
 
-ADDED = ("saliency_head.surroundings",)
-
-
 def load_weights(path: Path) -> LoadedModel:
     """Build the network that the header describes and load its weights, strictly.
 
@@ -185,7 +183,7 @@ def load_weights(path: Path) -> LoadedModel:
     except ConfigError as error:
         raise CheckpointError(f"{path}: the network of the header cannot be built: {error}") from error
     expected = net.state_dict()
-    for key in ADDED:  # since the first weights were written; they start without effect
+    for key in ADDED:
         tensors.setdefault(key, expected[key])
     wrong = sorted(set(expected) ^ set(tensors))
     wrong += [key for key in expected if key in tensors and tensors[key].shape != expected[key].shape]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geopdn.errors import OverviewMismatchWarning, SceneReadError
-from geopdn.geometry.window import Window
+from geopdn.scene.fidelity import places
 
 if TYPE_CHECKING:
     from geopdn.scene.reader import Pixels, PixelSource
@@ -31,10 +31,7 @@ def warn_of_mismatch(source: PixelSource, *, level: int) -> None:
         source: what is read from.
         level: a level that is read through overviews.
     """
-    size = source.size.at_level(level)
-    for place in (1, 3, 2):
-        row, col = (max(0, min(side - SIDE, side * place // 4 - SIDE // 2)) for side in (size.height, size.width))
-        coarse = Window(row, col, min(SIDE, size.height), min(SIDE, size.width), level)
+    for coarse in places(source.size, level=level, side=SIDE):
         fine = coarse.at_full_resolution().clip(source.size)
         if fine is None:
             continue

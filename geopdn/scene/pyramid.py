@@ -14,7 +14,7 @@ from rasterio.errors import RasterioError
 from geopdn.errors import OverviewMismatchWarning
 from geopdn.geometry.window import Size, Window
 from geopdn.scene.decode import Span, has_mask_band
-from geopdn.scene.fidelity import PLACES, SIDE, is_mean
+from geopdn.scene.fidelity import is_mean, places
 from geopdn.scene.handles import cause
 from geopdn.scene.levels import block_mean
 
@@ -125,10 +125,8 @@ class Pyramid:
         finest = min(self.overviews, key=lambda overview: overview.level, default=None)
         if finest is None:
             return True
-        step, whole = 1 << finest.level, self.size.at_level(finest.level)
-        for place in PLACES:
-            row, col = (max(0, min(side - SIDE, side * place // 4 - SIDE // 2)) for side in (whole.height, whole.width))
-            window = Window(row, col, min(SIDE, whole.height), min(SIDE, whole.width), finest.level)
+        step = 1 << finest.level
+        for window in places(self.size, level=finest.level):
             try:
                 shown = self._read_under(window, finest, step=1)
                 under = self._read_under(window, None, step=step)

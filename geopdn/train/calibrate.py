@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from geopdn.budget import Budget
 from geopdn.config import TrainConfig
 from geopdn.engine import DetectOptions, saliency_rates
+from geopdn.model.curves import bent
 from geopdn.model.saliency import AROUND_KNOTS, KNOTS
 from geopdn.model.scores import EPSILON, SCORE_KNOTS
 from geopdn.model.surroundings import log_around
@@ -105,8 +106,10 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
     ]
     net.saliency_head.calibration.copy_(torch.stack(curves))
     logs, rates, counts = [], [], []
-    for rate, valid, true in _cells(model, config, scenes):
-        total = rate.sum(0)
+    for rate, valid, true in known:
+        total = np.zeros(valid.shape, np.float32)
+        raw = torch.from_numpy(rate[:, valid]).log()
+        total[valid] = bent(raw, net.saliency_head.calibration, KNOTS).exp().sum(0).numpy()
         logs.append(log_around(total, valid)[valid])
         rates.append(total[valid])
         counts.append(true.sum(0)[valid])
