@@ -58,6 +58,14 @@ def evaluate(
     label_field: options.LabelField = None,
     layer: options.Layer = None,
     point_size: options.PointSize = None,
+    ignore_regions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Polygons of any CRS in which objects were not labelled: what is found there, beside labelled objects, "
+            "counts neither way.",
+        ),
+    ] = None,
     one_class: Annotated[bool, typer.Option("--one-class", help="Compare places only, not class names.")] = False,
     output: Annotated[
         Path | None,
@@ -88,12 +96,14 @@ def evaluate(
         raise ConfigError(f"--iou {iou}: expected a number above 0 and at most 1")
     if scene is not None and detections.is_dir():
         raise ConfigError(f"--scene is for one file, {detections} is a folder: leave it out, GeoPackages record theirs")
-    given: list[str | Path] = [detections, labels, *([scene] if scene else [])]
+    given: list[str | Path] = [detections, labels, *(one for one in (scene, ignore_regions) if one)]
     with _checked(output, inputs=given, overwrite=overwrite):
         from geopdn.evaluate.layers import LabelFile
         from geopdn.evaluate.report import evaluate_result
 
-        there = LabelFile(labels, layer=layer, label_field=label_field, point_size_m=point_size)
+        there = LabelFile(
+            labels, layer=layer, label_field=label_field, point_size_m=point_size, ignore_regions=ignore_regions
+        )
         with _opened(scene) as (frame, source):
             report = evaluate_result(
                 detections, there, frame=frame, source=source, iou=iou, one_class=one_class, place=place

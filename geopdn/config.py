@@ -183,6 +183,8 @@ class SceneLabels(Strict):
         layer: its layer; None takes `labels`, else `detections`, else the only one.
         label_field: its column with the class names; None takes `label`, where present.
         point_size_m: ground size of the square that stands for a label that is a point.
+        ignore_regions: vector file, relative to the configuration file, of areas whose objects nobody labelled: nothing
+            in them is taught as background, and on held-out places detections there count neither way.
         place: regular expression with one group that names the place, searched in the file name.
         root: replaces the data section's root for this source.
         weight: how often a place of this source is drawn, relative to the other sources' places.
@@ -193,6 +195,7 @@ class SceneLabels(Strict):
     layer: str | None = None
     label_field: str | None = None
     point_size_m: Positive | None = None
+    ignore_regions: str | None = None
     place: str = r"^(.+)$"
     root: str | None = None
     weight: Positive = 1.0

@@ -74,7 +74,7 @@ class Evaluation:
         n_unseen: those of the ignored that lie where the scene has no valid pixels; 0 without the scene.
         n_repeated: labels left out because an earlier one marks the same object.
         n_detections: detections in the files.
-        n_absorbed: detections on ignored truth, not scored.
+        n_absorbed: detections on ignored truth or in ignore regions, not scored.
         ap: average precision at `iou` (101 points), mean over the classes that occur; no cap on detections.
         ap_50: at the overlap 0.50.
         ap_50_95: mean over the overlaps 0.50, 0.55 ... 0.95.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geopdn.errors import GeoreferenceError, LabelError
-from geopdn.evaluate.layers import LabelFile, class_texts, flags, of_scene, read_label_layer
+from geopdn.evaluate.layers import LabelFile, class_texts, flags, of_scene, read_label_layer, read_layer
 from geopdn.evaluate.repeats import first_of_each
 from geopdn.geometry import boxes as box
 from geopdn.geometry import ground
@@ -47,6 +47,8 @@ class Truth:
         n_empty: features dropped because they have no geometry.
         n_unseen: objects ignored because the scene has no pixels there (`geopdn.evaluate.unseen`).
         n_repeated: features dropped because they mark an object that an earlier one marks (`geopdn.evaluate.repeats`).
+        regions: `[A]` polygons in level-0 pixels, ignore regions: what is found there beside the objects counts neither
+            for nor against (`geopdn.evaluate.regions`).
     """
 
     boxes: box.Boxes
@@ -58,6 +60,7 @@ class Truth:
     n_empty: int = 0
     n_repeated: int = 0
     n_unseen: int = 0
+    regions: Geometries = field(default_factory=lambda: np.empty(0, dtype=object))
 
     def __post_init__(self) -> None:
         m = len(self.labels)
@@ -154,7 +157,19 @@ def truth_of(
         n_outside=int((~touches).sum()) + n_lost,
         n_empty=n_empty,
         n_repeated=int((~stands).sum()),
+        regions=_regions(file, frame),
     )
+
+
+def _regions(file: LabelFile, frame: SceneFrame) -> Geometries:
+    """The ignore regions that touch a scene `[A]`, in its pixels; a column `scene` may say whose each is."""
+    if file.ignore_regions is None:
+        return np.empty(0, dtype=object)
+    table = read_layer(file.ignore_regions)
+    geometries = np.asarray(table.geometry.values, dtype=object)[of_scene(table, frame.name)]
+    shapes, *_ = to_pixels(geometries, table.crs, frame, name=str(file.ignore_regions))
+    areas = shapes[shapely.get_dimensions(shapes) == 2]
+    return np.asarray(areas[shapely.intersects(areas, shapely.box(0, 0, frame.size.width, frame.size.height))])
 
 
 def to_pixels(

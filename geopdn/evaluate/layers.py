@@ -33,12 +33,14 @@ class LabelFile:
             one.
         label_field: column with the class names; None takes `label` where present, else there is one class.
         point_size_m: ground size of the upright square that stands for a point; None refuses points.
+        ignore_regions: another vector file, of areas whose objects nobody labelled (`geopdn.evaluate.regions`).
     """
 
     path: Path
     layer: str | None = None
     label_field: str | None = None
     point_size_m: float | None = None
+    ignore_regions: Path | None = None
 
     @classmethod
     def of(cls, labels: LabelFile | str | Path) -> LabelFile:

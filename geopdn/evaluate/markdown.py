@@ -47,7 +47,7 @@ def _measures(report: Evaluation) -> list[str]:
         (f"best F1 (score from {_show(report.best_threshold) or '-'})", _show(report.best_f1), ""),
         ("mean offset, m", _show(report.offset_m, 2), ""),
         ("median heading error, degrees", _show(report.heading_error_deg, 1), ""),
-        ("detections (on ignored truth)", f"{report.n_detections} ({report.n_absorbed})", ""),
+        ("detections (on ignored truth or in ignore regions)", f"{report.n_detections} ({report.n_absorbed})", ""),
         (
             "true objects (ignored, outside, marked twice)",
             f"{report.n_truth} ({report.n_ignored}, {report.n_outside}, {report.n_repeated})",

@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from geopdn.evaluate.regions import boxes_in
 from geopdn.geometry import boxes as box
 from geopdn.geometry import overlap
 
@@ -32,7 +33,7 @@ class Matches:
         score: `[N]` scores, in the order the detections were given.
         label: `[N]` class of each detection.
         truth: `[N]` index of the true object it found, -1 if none.
-        absorbed: `[N]` True where it lies on ignored truth: counts neither for nor against.
+        absorbed: `[N]` True where it lies on ignored truth or in an ignore region: counts neither for nor against.
         overlap: `[N]` IoU with the object found, 0 if none.
         offset_px: `[N]` distance of the centres in pixels, NaN if none was found.
         turn_deg: `[N]` difference of the length axes in degrees, in [0, 90], NaN if none was found.
@@ -65,7 +66,7 @@ def match(
     """Match detections with truth as COCO does: each, from the highest score down, takes the best free object.
 
     A detection that finds nothing free but covers ignored truth (overlap over its own area at least `iou`) is
-    absorbed; ignored truth absorbs any number. Equal scores are settled by row, then column.
+    absorbed, and so is one that finds nothing in ignore regions; ignored truth absorbs any number. Equal scores are settled by row, then column.
 
     Args:
         boxes: `[N, 5]` detections, in the same pixels as the truth.
@@ -149,6 +150,7 @@ def _matches(
             free[col[chosen]] = False
     on_ignored = np.zeros(n, np.bool_)
     on_ignored[pairs.row[truth.ignore[pairs.col] & (pairs.covered >= iou)]] = True
+    on_ignored |= boxes_in(boxes, truth.regions, share=iou)
 
     hit = taken >= 0
     matched = truth.boxes[taken[hit]]

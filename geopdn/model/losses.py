@@ -10,19 +10,20 @@ from geopdn.model.head import HeadMaps
 from geopdn.model.saliency import Saliency
 
 
-def focal_heat_loss(logits: Tensor, heat: Tensor, *, count: Tensor) -> Tensor:
+def focal_heat_loss(logits: Tensor, heat: Tensor, *, told: Tensor, count: Tensor) -> Tensor:
     """Penalty-reduced focal loss (Law & Deng 2018, "CornerNet"): alpha 2, beta 4, summed, over the object count.
 
     Args:
         logits: `[n, classes, h, w]`.
         heat: `[n, classes, h, w]` in [0, 1], exactly 1 at centres.
+        told: `[n, h, w]` 1 where the labels tell what is background, 0 in ignore regions.
         count: objects in the batch, at least 1.
     """
     p = torch.sigmoid(logits)
     at_centre = heat >= 0.9999
     positive = -((1 - p) ** 2) * F.logsigmoid(logits)
     negative = -((1 - heat) ** 4) * p**2 * F.logsigmoid(-logits)
-    return torch.where(at_centre, positive, negative).sum() / count
+    return torch.where(at_centre, positive, negative * told[:, None]).sum() / count
 
 
 def _gaussian(length: Tensor, width: Tensor, angle: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import shapely
 import torch
 from numpy.typing import NDArray
 
 from geopdn.budget import Budget
 from geopdn.config import TrainConfig
 from geopdn.engine import DetectOptions, saliency_rates
+from geopdn.evaluate.labels import Truth
+from geopdn.evaluate.regions import pixels_in
 from geopdn.model.curves import bent
 from geopdn.model.saliency import AROUND_KNOTS, KNOTS
 from geopdn.model.scores import EPSILON, SCORE_KNOTS
@@ -132,4 +135,12 @@ def _cells(
             cell_px=net.cell_px,
             edges_px=config.model.size_edges_px,
         )
-        yield rate, valid, true
+        told = ~_silent_cells(truth, shape=valid.shape, cell_px=net.cell_px) | (true.sum(0) > 0)
+        yield rate, valid & told, true
+
+
+def _silent_cells(truth: Truth, *, shape: tuple[int, ...], cell_px: int) -> NDArray[np.bool_]:
+    """Cells `[h, w]` whose centre lies in an ignore region."""
+    height, width = shape
+    regions = shapely.transform(truth.regions, lambda points: points / cell_px)
+    return pixels_in(np.asarray(regions, dtype=object), height=height, width=width)

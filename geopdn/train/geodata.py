@@ -12,6 +12,7 @@ from torchgeo.datasets import RasterDataset, VectorDataset
 
 from geopdn.config import ModelConfig
 from geopdn.evaluate.labels import Truth
+from geopdn.evaluate.regions import pixels_in
 from geopdn.geometry.ground import map_to_pixel, pixel_to_map
 from geopdn.geometry.window import Window
 from geopdn.scene import Pixels, PixelSource, Radiometry, Scene, Stretch, resolve_stretch
@@ -30,6 +31,7 @@ class Region:
         stretch: the scene's radiometric stretch.
         boxes: `[N, 5]` labelled boxes in level-0 pixels of the scene.
         labels: `[N]` class indices.
+        silent: `[H, W]` True in ignore regions of the scene, level-0 pixels; None where there are none.
     """
 
     window: Window
@@ -38,6 +40,7 @@ class Region:
     stretch: Stretch
     boxes: NDArray[np.float64]
     labels: NDArray[np.int64]
+    silent: NDArray[np.bool_] | None = None
 
 
 class SceneImages(RasterDataset):  # type: ignore[misc]
@@ -103,11 +106,15 @@ class SceneLabels(VectorDataset):  # type: ignore[misc]
         super().__init__(paths=[path], crs=images.crs, layer=0)  # of any layer: the index is replaced below
         self.boxes = truth.boxes  # objects cut by the scene's edge are ignored when scoring, but shown in training
         self.labels = truth.labels
+        size = images.source.size
+        self.silent = (
+            pixels_in(truth.regions, height=size.height, width=size.width) if len(truth.regions) else None
+        )
         self.index = images.index.copy()
 
     def __getitem__(self, query: Any) -> dict[str, Any]:
         del query  # a scene's labels are few; windows pick theirs
-        return {"boxes": self.boxes, "labels": self.labels}
+        return {"boxes": self.boxes, "labels": self.labels, "silent": self.silent}
 
 
 def merge_samples(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -120,7 +127,7 @@ def merge_samples(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def to_region(sample: dict[str, Any]) -> Region:
     """A merged sample as a record."""
-    return Region(**{key: sample[key] for key in ("window", "pixels", "overview", "stretch", "boxes", "labels")})
+    return Region(**{key: sample[key] for key in ("window", "pixels", "overview", "stretch", "boxes", "labels", "silent")})
 
 
 def crop_overview(overview: Overview, window: Window, *, step: int) -> Overview:

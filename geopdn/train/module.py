@@ -58,7 +58,7 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
         maps = self.net.head(patch.head, context)
         n_objects = torch.tensor(float(max(1, len(batch.objects))))
         parts = {
-            "heat": focal_heat_loss(maps.logits, batch.heat, count=n_objects),
+            "heat": focal_heat_loss(maps.logits, batch.heat, told=batch.told, count=n_objects),
             "box": self.config.training.box_weight
             * box_loss(maps, batch.weight, batch.box, has_heading=self.config.model.has_heading),
             "count": 0.5 * count_loss(saliency, batch.counts, batch.cell_valid),

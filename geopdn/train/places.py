@@ -50,6 +50,9 @@ def find_scenes(data: DataConfig, *, base: Path) -> list[LabelledScene]:
     found = []
     for source in data.sources:
         root = _folder(source.root or data.root, base=base)
+        regions = None if source.ignore_regions is None else base / source.ignore_regions
+        if regions is not None and not regions.is_file():
+            raise ConfigError(f"ignore regions {regions} do not exist: set the path relative to the configuration file")
         paths = sorted(path for path in root.glob(source.scenes) if not is_sidecar(path))
         if not paths:
             raise ConfigError(f"data.sources: no file matches {source.scenes!r} under {root}")
@@ -59,6 +62,7 @@ def find_scenes(data: DataConfig, *, base: Path) -> list[LabelledScene]:
                 layer=source.layer,
                 label_field=source.label_field,
                 point_size_m=source.point_size_m,
+                ignore_regions=regions,
             )
             if not labels.path.is_file():
                 raise ConfigError(f"labels {labels} of scene {path.name} do not exist")

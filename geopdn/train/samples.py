@@ -21,6 +21,7 @@ from geopdn.train.overviews import Reduce, draw_reduction
 from geopdn.train.radiance import Radiance, draw_radiance, recoloured
 
 LEVEL_PIXEL_MARGIN = 4
+NEAR = 0.01  # of a score map's target: so near a labelled object the labels tell, also in ignore regions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +34,7 @@ class Sample:
         counts: `[K, h/4, w/4]` true objects a cell.
         windows: `[n, C, s, s]` high-resolution windows.
         heat: `[n, classes, s', s']`, `weight` `[n, s', s']`, `box` `[n, 5, s', s']`: see `WindowTargets`.
+        told: `[n, s', s']` 1 where the labels tell what is background, 0 in ignore regions.
         place: `[n, 3]` top row, left column and extent of each window in level-0 pixels of the region.
         level: `[n]` level it was read at.
         objects: `[m, 7]` window, x, y (head positions), size class, level, long and short side (head positions).
@@ -45,6 +47,7 @@ class Sample:
     heat: Tensor
     weight: Tensor
     box: Tensor
+    told: Tensor
     place: Tensor
     level: Tensor
     objects: Tensor
@@ -107,12 +110,27 @@ def cut_window(
     if level:
         values = reduce(values, step)
     m = n // step
-    t = (torch.arange(side, dtype=torch.float32) + 0.5 - side / 2) * scale
-    v, u = torch.meshgrid(t, t, indexing="ij")
-    x = centre[0] + u * math.cos(angle) - v * math.sin(angle) - col0
-    y = centre[1] + u * math.sin(angle) + v * math.cos(angle) - row0
-    place = torch.stack([2 * x / (m * step) - 1, 2 * y / (m * step) - 1], -1)[None].float()
+    x, y = _positions(centre, side=side, scale=scale, angle=angle)
+    place = torch.stack([2 * (x - col0) / (m * step) - 1, 2 * (y - row0) / (m * step) - 1], -1)[None].float()
     return F.grid_sample(values, place, mode="bilinear", align_corners=False)[0]
+
+
+def _positions(centre: NDArray[np.float64], *, side: int, scale: float, angle: float) -> tuple[Tensor, Tensor]:
+    """Where the centres of a turned grid's positions lie in the scene: x and y `[side, side]`, level-0 pixels."""
+    t = (torch.arange(side, dtype=torch.float64) + 0.5 - side / 2) * scale
+    v, u = torch.meshgrid(t, t, indexing="ij")
+    x = centre[0] + u * math.cos(angle) - v * math.sin(angle)
+    y = centre[1] + u * math.sin(angle) + v * math.cos(angle)
+    return x, y
+
+
+def told_at(region: Region, x: Tensor, y: Tensor) -> Tensor:
+    """1 where the labels tell what is background, 0 in ignore regions, at places in level-0 pixels of the scene."""
+    if region.silent is None:
+        return torch.ones(x.shape)
+    height, width = region.silent.shape
+    row, col = (v.floor().long().clamp(0, n - 1).numpy() for v, n in ((y, height), (x, width)))
+    return torch.from_numpy(~region.silent[row, col]).float()
 
 
 def _padded(pixels: Pixels, row: int, col: int, side: int) -> Pixels:
@@ -153,11 +171,12 @@ def make_sample(region: Region, *, model: ModelConfig, training: TrainingConfig,
     counts = cell_counts(
         turned, shape=(cell_valid.shape[1], cell_valid.shape[2]), cell_px=cell_px, edges_px=model.size_edges_px
     )
+    cell_valid = torch.where(torch.from_numpy(counts).sum(0) > 0, cell_valid, cell_valid * _told_cells(region, symmetry))
     cut = [
         _window(region, local, symmetry, radiance, model=model, training=training, rng=rng)
         for _ in range(training.windows)
     ]
-    objects = [torch.cat([torch.full((len(c[6]), 1), float(i)), c[6]], 1) for i, c in enumerate(cut)]
+    objects = [torch.cat([torch.full((len(c[7]), 1), float(i)), c[7]], 1) for i, c in enumerate(cut)]
     return Sample(
         overview=overview,
         cell_valid=cell_valid,
@@ -166,8 +185,9 @@ def make_sample(region: Region, *, model: ModelConfig, training: TrainingConfig,
         heat=torch.stack([c[1] for c in cut]),
         weight=torch.stack([c[2] for c in cut]),
         box=torch.stack([c[3] for c in cut]),
-        place=torch.stack([c[4] for c in cut]),
-        level=torch.tensor([c[5] for c in cut]),
+        told=torch.stack([c[4] for c in cut]),
+        place=torch.stack([c[5] for c in cut]),
+        level=torch.tensor([c[6] for c in cut]),
         objects=torch.cat(objects),
     )
 
@@ -185,7 +205,17 @@ def _overview(
     return packed, (cells > 0).float()
 
 
-Cut = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, int, Tensor]
+def _told_cells(region: Region, symmetry: Symmetry) -> Tensor:
+    """`[1, h/4, w/4]` 0 for cells of the saliency with an ignore region at one of their overview pixels."""
+    window, (height, width) = region.window, region.overview.valid.shape
+    row = window.row + (torch.arange(height) + 0.5) * window.height / height
+    col = window.col + (torch.arange(width) + 0.5) * window.width / width
+    y, x = torch.meshgrid(row, col, indexing="ij")
+    silent = 1 - symmetry.on_tensor(told_at(region, x, y))
+    return 1 - F.max_pool2d(silent[None], 4)
+
+
+Cut = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, int, Tensor]
 
 
 def _window(
@@ -237,6 +267,8 @@ def _window(
     boxes = obb.normalise(boxes) if model.has_heading else sides_along_axes(boxes)
     stride = model.head_stride
     targets = window_targets(boxes, labels, side=side, stride=stride, n_classes=len(model.classes))
+    x, y = _positions(scene_centre, side=targets.weight.shape[0], scale=scale * stride, angle=angle)
+    told = symmetry.on_tensor(told_at(region, x, y))
     size = np.searchsorted(np.asarray(model.size_edges_px), local[keep][:, 2:4].max(1, initial=0.0), side="right")
     objects = np.column_stack([boxes[:, :2] / stride, size, np.full(len(boxes), level), boxes[:, 2:4] / stride])
     corner = symmetry.on_boxes(np.array([[*centre, 0.0, 0.0, 0.0]]), side=float(side_px))[0, :2] - extent / 2
@@ -246,6 +278,7 @@ def _window(
         torch.from_numpy(targets.heat),
         torch.from_numpy(targets.weight),
         torch.from_numpy(targets.box),
+        torch.where(torch.from_numpy(targets.heat).amax(0) > NEAR, 1.0, told),
         place,
         level,
         torch.from_numpy(objects).float(),
@@ -263,6 +296,6 @@ def collate(samples: list[Sample]) -> Sample:
     stack = {name: torch.stack([getattr(s, name) for s in samples]) for name in ("overview", "cell_valid", "counts")}
     flat = {
         name: torch.cat([getattr(s, name) for s in samples])
-        for name in ("windows", "heat", "weight", "box", "place", "level")
+        for name in ("windows", "heat", "weight", "box", "told", "place", "level")
     }
     return Sample(**stack, **flat, objects=torch.cat(objects))

@@ -208,8 +208,23 @@ def test_the_heat_loss_falls_towards_the_truth():
     heat = torch.zeros(1, 1, 8, 8)
     heat[0, 0, 3, 4] = 1
     good, bad = (torch.logit(v.clamp(1e-4, 1 - 1e-4)) for v in (heat, torch.full_like(heat, 0.5)))
+    one, told = torch.tensor(1.0), torch.ones(1, 8, 8)
+    assert focal_heat_loss(good, heat, told=told, count=one) < 0.01 < focal_heat_loss(bad, heat, told=told, count=one)
+
+
+def test_the_heat_loss_says_nothing_of_background_where_labels_are_silent():
+    heat, told = torch.zeros(1, 1, 8, 8), torch.ones(1, 8, 8)
+    heat[0, 0, 3, 4] = 1
+    told[0, :, :4] = 0
+    calm = torch.full((1, 1, 8, 8), -9.0)
+    calm[0, 0, 3, 4] = 9
+    loud = calm.clone()
+    loud[0, 0, 5, 1] = 5
     one = torch.tensor(1.0)
-    assert focal_heat_loss(good, heat, count=one) < 0.01 < focal_heat_loss(bad, heat, count=one)
+    assert focal_heat_loss(loud, heat, told=told, count=one) == focal_heat_loss(calm, heat, told=told, count=one)
+    assert focal_heat_loss(loud, heat, told=torch.ones(1, 8, 8), count=one) > 1
+    told[:] = 0
+    assert focal_heat_loss(-calm, heat, told=told, count=one) > 1, "labelled objects are taught everywhere"
 
 
 def test_the_hellinger_distance_is_zero_for_equal_boxes_and_grows_as_they_part():

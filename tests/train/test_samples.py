@@ -133,6 +133,45 @@ def test_counts_lie_where_the_overview_is_bright(bars):
         assert all(float(bright[r, c]) > 0.3 for r, c in where)
 
 
+def test_ignore_regions_stay_on_their_pixels_and_leave_labelled_objects(tmp_path):
+    """Regions on all bars but the first row of four: nothing there is background, in windows and in cells."""
+    write_scene(tmp_path, "a", seed=0, oriented=True)
+    labels = gpd.read_file(tmp_path / "a.gpkg")
+    labels[:4].to_file(tmp_path / "a.gpkg", layer="labels")
+    labels[4:].assign(geometry=labels[4:].to_crs("EPSG:32631").buffer(3).to_crs("EPSG:4326")).to_file(
+        tmp_path / "ignore.geojson"
+    )
+    config = config_for(tmp_path, oriented=True, object_share=0.2)
+    source = config.data.sources[0].model_copy(update={"ignore_regions": "ignore.geojson"})
+    data = config.data.model_copy(update={"sources": (source,), "validation": (), "calibration": ()})
+    stream = TrainingScenes(find_scenes(data, base=tmp_path), config=config)
+    silent_bright, told_bright, n_silent_cells = 0, 0, 0
+    for index in range(16):
+        sample = stream.sample(index)
+        bright = torch.nn.functional.avg_pool2d(sample.windows.mean(1), 4) > 0.8
+        near = sample.heat.amax(1) > 0.01
+        silent_bright += int((bright & (sample.told == 0)).sum())
+        told_bright += int((bright & (sample.told == 1) & ~near & ~_around(sample.heat.amax(1))).sum())
+        assert (sample.told[near] == 1).all(), "labels tell near labelled objects"
+        n_silent_cells += int((sample.cell_valid == 0).sum())
+        assert not (sample.counts.sum(0, keepdim=True) * (sample.cell_valid == 0)).any()
+    assert silent_bright > 100
+    assert told_bright < 0.02 * silent_bright, "every bright bar is labelled or in a region"
+    assert n_silent_cells > 50
+
+
+def _around(heat):
+    """Positions within reach of a labelled bar: its pixels are bright farther out than its target."""
+    return torch.nn.functional.max_pool2d((heat > 0.5).float()[:, None], 15, 1, 7)[:, 0] > 0
+
+
+def test_ignore_regions_that_do_not_exist_are_refused(bars, tmp_path):
+    config, _, _ = bars
+    source = config.data.sources[0].model_copy(update={"ignore_regions": "nowhere.geojson"})
+    with pytest.raises(ConfigError, match=r"ignore regions .*nowhere\.geojson do not exist"):
+        find_scenes(config.data.model_copy(update={"sources": (source,)}), base=tmp_path)
+
+
 def test_a_sample_is_a_function_of_seed_and_number(bars):
     _, _, stream = bars
     ahead = EpochSamples(stream, start=3, length=4)
