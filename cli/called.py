@@ -13,7 +13,7 @@ LIBRARIES = ("numpy", "torch", "torchvision", "timm", "rasterio", "pyproj", "sha
 
 _FILES = ("output", "format_", "saliency", "picture", "project", "stac", "overwrite", "resume")
 _LOOKS = ("pictures", "as_json", "quiet", "progress_json")
-_MEANS = ("memory", "allow_host")
+_MEANS = ("memory", "allow_host", "workers", "scheduler")
 UNSEEN = frozenset((*_FILES, *_LOOKS, *_MEANS))
 """Parameters that change no detection: where files go, what is shown, what a run may take and whom it trusts."""
 

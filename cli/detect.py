@@ -1,6 +1,5 @@
 """`geopdn detect`: search scenes and write what was found."""
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated
@@ -12,15 +11,16 @@ from geopdn.api.device import resolve_device
 from geopdn.api.scenes import Reading
 from geopdn.cli import options
 from geopdn.cli.called import options_of
-from geopdn.cli.destinations import Job, checked, plan_jobs
+from geopdn.cli.destinations import checked, plan_jobs
 from geopdn.cli.detectors import Stated, load_detector
 from geopdn.cli.ledgers import unfinished
 from geopdn.cli.memory import bound_of
-from geopdn.cli.messages import complain, say, tell
-from geopdn.cli.search import Wish, search
-from geopdn.errors import ConfigError, GeopdnError
+from geopdn.cli.messages import say
+from geopdn.cli.outcomes import INCOMPLETE, outcome_of, outcome_or_error
+from geopdn.cli.search import Wish
+from geopdn.cli.workers import on_workers
+from geopdn.errors import ConfigError
 
-INCOMPLETE = 5
 SEVERITY = (6, 4, 3, 2, INCOMPLETE, 0)
 """Exit codes of several scenes: the first of these that occurred."""
 
@@ -103,6 +103,22 @@ def detect(
     allow_host: options.AllowHosts = None,
     pixel_output: options.PixelOutput = False,
     no_overviews: options.NoOverviews = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Search N scenes at a time, each in a process of its own with its share of the cores; --memory is for "
+            "each of them.",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Search scenes on the workers of this dask scheduler (tcp://host:8786); they must see the same paths.",
+        ),
+    ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     progress_json: Annotated[
@@ -162,6 +178,8 @@ def detect(
             "--budget, --recall and --bands are for the model that says where the detector should look: name one by "
             "--model (the detector's bands are --detector-bands)"
         )
+    if workers is not None and scheduler is not None:
+        raise ConfigError("--workers starts processes here, --scheduler has its own elsewhere: give one of them")
     spend = parse_budget("full" if unguided else budget, recall=recall)
     if min_score is not None and not (math.isfinite(min_score) and 0 <= min_score <= 1):
         raise ConfigError(f"--min-score {min_score}: expected a number from 0 to 1")
@@ -197,12 +215,12 @@ def detect(
     )
     given = [path for path in (aoi, detector, detector_item) if path is not None]
     with checked(jobs, inputs=given, overwrite=overwrite):
-        looking = load_detector(stated, quiet=quiet)
+        looking = load_detector(stated, quiet=quiet)  # refuses what no worker could use either
         if unguided and not quiet:
             say("no --model: the detector looks everywhere")
         wish = Wish(
             model=model,
-            detector=looking,
+            detector=looking if workers is None and scheduler is None else None,
             budget=spend,
             audit=audit,
             min_score=min_score,
@@ -218,21 +236,9 @@ def detect(
             called=options_of(context),
             resume=resume,
         )
-        codes = [_one(job, wish, as_json=as_json, alone=alone) for job in jobs]
+        if workers is not None or scheduler is not None:
+            codes = on_workers(jobs, wish, stated, workers=workers or 1, scheduler=scheduler, as_json=as_json)
+        else:
+            find = outcome_of if alone else outcome_or_error
+            codes = [find(job, wish, as_json=as_json, quiet=quiet).show() for job in jobs]
     raise typer.Exit(next(code for code in SEVERITY if code in codes))
-
-
-def _one(job: Job, wish: Wish, *, as_json: bool, alone: bool) -> int:
-    """Search one of the scenes; what is wrong with it does not stop the others."""
-    try:
-        done = search(job, wish)
-    except GeopdnError as error:
-        if alone:
-            raise
-        text = str(error)
-        return complain(text if Path(job.scene).name in text else f"{job.scene}: {text}", error.exit_code)
-    if as_json:
-        tell(json.dumps(done.as_record(), allow_nan=False, ensure_ascii=False))
-    elif not wish.quiet:
-        tell(done.as_text())
-    return INCOMPLETE if done.result.facts["n_failed"] else 0

@@ -62,8 +62,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Polygons of any CRS in which objects were not labelled: what is found there, beside labelled objects, "
-            "counts neither way.",
+            help="Polygons of any CRS in which not all objects are labelled: what else is found there counts neither "
+            "way.",
         ),
     ] = None,
     one_class: Annotated[bool, typer.Option("--one-class", help="Compare places only, not class names.")] = False,

@@ -114,6 +114,8 @@ class ModelConfig(Strict):
         dim: embedding size of fusion and controller.
         heads: attention heads of the fusion.
         hidden: state size of the controller's LSTM.
+        views: ways round that each window is seen: 1, 2 (also turned by half a turn) or 4 (also mirrored); scores are
+            their means, the cost grows alike (`geopdn.model.views`).
         overview_ms_per_mpx: nominal milliseconds of the global stream on 10**6 overview pixels, as `network_ms`.
     """
 
@@ -138,6 +140,7 @@ class ModelConfig(Strict):
     dim: Annotated[int, Field(ge=32, le=1024)] = 128
     heads: Annotated[int, Field(ge=1, le=16)] = 4
     hidden: Annotated[int, Field(ge=16, le=1024)] = 64
+    views: Literal[1, 2, 4] = 1
     overview_ms_per_mpx: Positive = 500.0
 
     @property

@@ -65,8 +65,8 @@ def match(
 ) -> Matches:
     """Match detections with truth as COCO does: each, from the highest score down, takes the best free object.
 
-    A detection that finds nothing free but covers ignored truth (overlap over its own area at least `iou`) is
-    absorbed, and so is one that finds nothing in ignore regions; ignored truth absorbs any number. Equal scores are settled by row, then column.
+    A detection that finds nothing free but covers ignored truth or lies in ignore regions (overlap over its own area at
+    least `iou`) is absorbed; ignored truth absorbs any number. Equal scores are settled by row, then column.
 
     Args:
         boxes: `[N, 5]` detections, in the same pixels as the truth.

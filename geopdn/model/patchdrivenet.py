@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,7 @@ from geopdn.model.streams import (
     overview_of,
 )
 from geopdn.model.strips import in_strips
+from geopdn.model.views import averaged
 
 DENSE_SIDE = 512
 
@@ -135,9 +137,17 @@ class PatchDriveNet(nn.Module):
         return features, self.saliency_head(features.cells)
 
     def inspect(self, windows: Tensor, context: Tensor | None) -> tuple[PatchFeatures, HeadMaps]:
-        """Stage 3 and the head: windows `[n, C, s, s]`, grid vectors `[n, G]` or None -> features, raw maps."""
+        """Stage 3 and the head: windows `[n, C, s, s]`, grid vectors `[n, G]` or None -> features, raw maps.
+
+        Maps are those of `config.views` views of each window, features those of the window as it is.
+        """
         features = self.highres_stream(windows)
-        return features, self.head(features.head, context)
+        again = partial(self._maps, context=context)
+        return features, averaged(windows, self.config.views, again, first=self.head(features.head, context))
+
+    def _maps(self, windows: Tensor, context: Tensor | None) -> HeadMaps:
+        maps: HeadMaps = self.head(self.highres_stream(windows).head, context)
+        return maps
 
     def find(self, windows: Tensor, context: Tensor | None, *, min_score: float) -> tuple[PatchFeatures, Decoded]:
         """`inspect` and `detect` in one: what the engine asks of a batch of windows; scores are the head's own."""

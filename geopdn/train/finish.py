@@ -69,7 +69,7 @@ def calibrate_again(
 
     Args:
         model: the weights; its network is changed.
-        config: names the places; its model must be that of the weights.
+        config: names the places; its model must be that of the weights, but for the views of its windows.
         scenes: all scenes with their split.
         path: weights file to write.
         say: receives one line a result.
@@ -92,6 +92,7 @@ def calibrate_again(
         scenes = [scene for scene in scenes if scene.place not in learnt]
     record = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "places": places, "geopdn": __version__}
     header = replace(model.header, training={**model.header.training, "calibrated": record})
+    model.net.config = model.net.config.model_copy(update={"views": config.model.views})
     return complete(model.net, header, config, scenes, path=path, say=say)
 
 
@@ -99,9 +100,9 @@ def check_same_model(model: LoadedModel, config: TrainConfig) -> None:
     """Refuse weights of another model than a configuration's.
 
     Raises:
-        ConfigError: they differ in more than measured costs.
+        ConfigError: they differ in more than measured costs and views.
     """
-    asked, theirs = without_costs(config.model), without_costs(model.net.config)
+    asked, theirs = same_weights(config.model), same_weights(model.net.config)
     differing = [name for name, value in theirs.items() if asked[name] != value]
     if differing:
         name = differing[0]
@@ -125,9 +126,9 @@ def check_places(model: LoadedModel, held_out: set[str]) -> None:
         )
 
 
-def without_costs(model: ModelConfig) -> dict[str, Any]:
-    """What a network is, without what its windows were measured to cost."""
-    plain = model.model_dump(mode="json", exclude={"overview_ms_per_mpx"})
+def same_weights(model: ModelConfig) -> dict[str, Any]:
+    """What weights are made for: without the views of each window, and what these were measured to cost."""
+    plain = model.model_dump(mode="json", exclude={"overview_ms_per_mpx", "views"})
     for kind in plain["kinds"]:
         del kind["network_ms"]
     return plain

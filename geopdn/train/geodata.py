@@ -107,9 +107,7 @@ class SceneLabels(VectorDataset):  # type: ignore[misc]
         self.boxes = truth.boxes  # objects cut by the scene's edge are ignored when scoring, but shown in training
         self.labels = truth.labels
         size = images.source.size
-        self.silent = (
-            pixels_in(truth.regions, height=size.height, width=size.width) if len(truth.regions) else None
-        )
+        self.silent = pixels_in(truth.regions, height=size.height, width=size.width) if len(truth.regions) else None
         self.index = images.index.copy()
 
     def __getitem__(self, query: Any) -> dict[str, Any]:
@@ -127,7 +125,9 @@ def merge_samples(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def to_region(sample: dict[str, Any]) -> Region:
     """A merged sample as a record."""
-    return Region(**{key: sample[key] for key in ("window", "pixels", "overview", "stretch", "boxes", "labels", "silent")})
+    return Region(
+        **{key: sample[key] for key in ("window", "pixels", "overview", "stretch", "boxes", "labels", "silent")}
+    )
 
 
 def crop_overview(overview: Overview, window: Window, *, step: int) -> Overview:

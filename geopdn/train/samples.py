@@ -171,7 +171,9 @@ def make_sample(region: Region, *, model: ModelConfig, training: TrainingConfig,
     counts = cell_counts(
         turned, shape=(cell_valid.shape[1], cell_valid.shape[2]), cell_px=cell_px, edges_px=model.size_edges_px
     )
-    cell_valid = torch.where(torch.from_numpy(counts).sum(0) > 0, cell_valid, cell_valid * _told_cells(region, symmetry))
+    cell_valid = torch.where(
+        torch.from_numpy(counts).sum(0) > 0, cell_valid, cell_valid * _told_cells(region, symmetry)
+    )
     cut = [
         _window(region, local, symmetry, radiance, model=model, training=training, rng=rng)
         for _ in range(training.windows)
