@@ -84,7 +84,7 @@ def network(model: str, windows: Sequence[Window], *, size: Size) -> float:
     from geopdn.model.streams import overview_channels
     from geopdn.model.weights import find_weights, load_weights
 
-    net = load_weights(find_weights(model)).net.for_inference()
+    net = load_weights(find_weights(model)).net.for_inference(many=True)
     generator = torch.Generator().manual_seed(0)
     n_bands, seconds = len(net.config.bands), 0.0
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from geopdn.cli.destinations import Job
 from geopdn.cli.detectors import Stated, load_detector
+from geopdn.cli.messages import say
 from geopdn.cli.outcomes import INCOMPLETE, Outcome, outcome_or_error
 from geopdn.cli.progress import meter
 from geopdn.cli.search import Wish
@@ -77,6 +78,7 @@ def on_workers(
     files = [one for one in (*(task.job.scene for task in tasks), shipped.model, detector.file, detector.item) if one]
     codes = []
     with (
+        _going_on_is_said(jobs),
         _client(min(workers, len(jobs)), scheduler) as client,
         meter("all", quiet=wish.quiet, unit="scenes", as_json=wish.progress_json) as show,
     ):
@@ -98,6 +100,20 @@ def _lost(job: Job, lost: "Lost") -> Outcome:
         "--resume with fewer --workers goes on with it"
     )
     return Outcome(INCOMPLETE, error=text)
+
+
+@contextmanager
+def _going_on_is_said(jobs: Sequence[Job]) -> Iterator[None]:
+    """Where the work is stopped, say what is kept of it: workers cannot any more."""
+    from geopdn.ledger import ledger_path
+
+    try:
+        yield
+    except BaseException:
+        n = sum(ledger_path(job.output).exists() for job in jobs)
+        if n:
+            say(f"windows of {n} scenes are kept: the same command with --resume goes on from there")
+        raise
 
 
 @contextmanager

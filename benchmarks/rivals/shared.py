@@ -42,7 +42,7 @@ class HighRes:
         radiometry = config.radiometry
         if radiometry.kind != "fixed" or len(config.bands) != 3 or config.has_heading:
             raise SystemExit(f"{model.header.name}: these scripts know upright boxes in RGB of a fixed range only")
-        self.net, self.min_score = model.net.for_inference(), min_score
+        self.net, self.min_score = model.net.for_inference(many=True), min_score
         self.extent, self.halo, self.level = (getattr(config.kinds[kind], n) for n in ("extent", "halo", "level"))
         self.classes = config.classes
         self._low, self._high = (torch.tensor(v).reshape(-1, 1, 1) for v in (radiometry.low, radiometry.high))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from geopdn import __version__
-from geopdn.budget import Budget, pixels_read
-from geopdn.coverage import Coverage, Planned
+from geopdn.budget import Budget, pixels_read, window_cost
+from geopdn.config import WindowKind
+from geopdn.coverage import Coverage, Planned, scan_count
 from geopdn.detections import OVERVIEW_KIND, Detections, RunResult, WindowRecord
 from geopdn.engine.audit import audit, nothing_left
 from geopdn.engine.drive import Search, drive
@@ -31,6 +32,7 @@ from geopdn.scene import PixelSource, Radiometry, resolve_stretch
 from geopdn.scene.frame import frame_of
 
 RAW_PROBABILITY = 0.001  # lowest that is kept for merging again
+MANY_MS = 3000.0  # nominal, of the cheapest look everywhere: from here on the start of ONNX Runtime pays
 
 
 def detect(
@@ -85,8 +87,10 @@ def own_stage(
         statistics: see `DetectOptions`.
         memory: likewise.
     """
-    net = model.net.for_inference(device)
+    many = memory is None and _scan_ms(model.net.config.kinds, source.size) >= MANY_MS
+    net = model.net.for_inference(device, many=many)
     stretch = resolve_stretch(source, Radiometry.from_dict(net.config.radiometry.model_dump()))
+    names = {"model": model.header.name, "model_digest": model.digest}
 
     def survey(progress: TileProgress) -> SceneMap:
         return look_at_overview(
@@ -106,10 +110,15 @@ def own_stage(
         raw_score=RAW_PROBABILITY,
         pixel_size_m=net.config.pixel_size_m,
         stretch=stretch.to_dict(),
-        names={"model": model.header.name, "model_digest": model.digest},
+        names=names if net.runtime is None else {**names, "runtime": "onnxruntime"},
         net=net,
         dense=source.size.height < DENSE_SIDE and source.size.width < DENSE_SIDE,
     )
+
+
+def _scan_ms(kinds: Sequence[WindowKind], size: Size) -> float:
+    """Nominal milliseconds of the cheapest look everywhere."""
+    return min(scan_count(kind, size) * window_cost(kind) for kind in kinds)
 
 
 def run_stage(

@@ -152,7 +152,7 @@ def _wrapped(model: LoadedModel, *, kind: int, stretch: Stretch) -> Any:
     from sahi.models.base import DetectionModel
     from sahi.prediction import ObjectPrediction
 
-    net, level = model.net.for_inference(), model.header.model.kinds[kind].level
+    net, level = model.net.for_inference(many=True), model.header.model.kinds[kind].level
 
     class Rival(DetectionModel):  # type: ignore[misc,unused-ignore]
         """One slice in, upright boxes out."""

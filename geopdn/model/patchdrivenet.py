@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from geopdn.model.controller import DriveAdvice, PatchDriveController, modulatio
 from geopdn.model.folded import FOLDABLE, folded
 from geopdn.model.fusion import Fusion, TemporalFusion, sample_grid
 from geopdn.model.head import Decoded, DetectionHead, HeadMaps, decode
+from geopdn.model.runtime import OnnxStream, is_installed
 from geopdn.model.saliency import PatchPriorities, Saliency, SaliencyHead
 from geopdn.model.scores import ScoreCurves
 from geopdn.model.select import Selected, select_windows
@@ -83,6 +83,8 @@ class PatchDriveNet(nn.Module):
         n_bands = len(config.bands)
         self.config = config
         self.num_patches = num_patches
+        self.graph: bytes | None = None  # of the high-resolution stream, for another runtime
+        self.runtime: OnnxStream | None = None  # which looks at windows instead of torch
         self.global_stream = GlobalStream(
             make_backbone(config.global_backbone, n_in=overview_channels(n_bands)),
             width=config.neck,
@@ -116,12 +118,16 @@ class PatchDriveNet(nn.Module):
         """Window tensor pixels per position of the head."""
         return self.config.head_stride
 
-    def for_inference(self, device: torch.device | str = "cpu", *, strips: bool = True) -> PatchDriveNet:
+    def for_inference(
+        self, device: torch.device | str = "cpu", *, strips: bool = True, many: bool = False
+    ) -> PatchDriveNet:
         """The network to run, not to train: on a device, batch norms folded into convolutions, channels last.
 
         Args:
             device: where it runs.
             strips: on a CPU, work on large maps in strips of rows, which no other program can be told (see `export`).
+            many: many windows will be looked at: on a CPU by ONNX Runtime, where it is installed and the weights have a
+                graph for it (`geopdn.model.runtime`).
         """
         streams = {
             "global_stream.backbone": (self.config.global_backbone, overview_channels(len(self.config.bands))),
@@ -129,6 +135,8 @@ class PatchDriveNet(nn.Module):
         }
         images = {part: n_in for part, (name, n_in) in streams.items() if name not in FOLDABLE}
         ready = folded(self.to(torch.device(device)).eval(), images=images).to(memory_format=torch.channels_last)
+        if many and self.graph is not None and torch.device(device).type == "cpu" and is_installed():
+            ready.runtime = OnnxStream(ready, self.graph)
         return in_strips(ready) if strips and torch.device(device).type == "cpu" else ready
 
     def look(self, overview: Tensor) -> tuple[GlobalFeatures, Saliency]:
@@ -141,13 +149,14 @@ class PatchDriveNet(nn.Module):
 
         Maps are those of `config.views` views of each window, features those of the window as it is.
         """
-        features = self.highres_stream(windows)
-        again = partial(self._maps, context=context)
-        return features, averaged(windows, self.config.views, again, first=self.head(features.head, context))
+        features, maps = self._one_view(windows, context)
+        return features, averaged(windows, self.config.views, lambda x: self._one_view(x, context)[1], first=maps)
 
-    def _maps(self, windows: Tensor, context: Tensor | None) -> HeadMaps:
-        maps: HeadMaps = self.head(self.highres_stream(windows).head, context)
-        return maps
+    def _one_view(self, windows: Tensor, context: Tensor | None) -> tuple[PatchFeatures, HeadMaps]:
+        if self.runtime is not None and self.runtime.takes(windows):
+            return self.runtime(windows, context)
+        features = self.highres_stream(windows)
+        return features, self.head(features.head, context)
 
     def find(self, windows: Tensor, context: Tensor | None, *, min_score: float) -> tuple[PatchFeatures, Decoded]:
         """`inspect` and `detect` in one: what the engine asks of a batch of windows; scores are the head's own."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 2
 HEADER_KEY = "geopdn"
 ADDED = ("saliency_head.surroundings",)  # tensors that weights from before them lack; they start without effect
+GRAPH = "onnx.highres"  # a uint8 tensor, see `geopdn.model.graph`
 MAX_HEADER_BYTES = 4_000_000
 
 
@@ -81,11 +82,15 @@ class LoadedModel:
 
 def save_weights(net: PatchDriveNet, header: WeightsHeader, path: Path) -> None:
     """Write weights as `geopdn.model.storage` stores them, atomically. The same give the same bytes."""
+    import torch
     from safetensors.torch import save
 
     from geopdn.model.storage import pack
 
-    content = save(pack(net.state_dict()), metadata={HEADER_KEY: header.to_json()})
+    tensors = pack(net.state_dict())
+    if net.graph is not None:
+        tensors[GRAPH] = torch.frombuffer(bytearray(net.graph), dtype=torch.uint8)
+    content = save(tensors, metadata={HEADER_KEY: header.to_json()})
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(content)
     temporary.replace(path)
@@ -178,6 +183,7 @@ def load_weights(path: Path) -> LoadedModel:
         tensors = unpack(load(content))
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged: {error}; get it again") from error
+    graph = tensors.pop(GRAPH, None)
     try:
         net = PatchDriveNet(config=header.model)
     except ConfigError as error:
@@ -194,6 +200,7 @@ def load_weights(path: Path) -> LoadedModel:
         raise CheckpointError(f"{path}: tensors with NaN or infinite values: {', '.join(bad[:5])}")
     net.load_state_dict({key: value.to(expected[key].dtype) for key, value in tensors.items()}, strict=True)
     net.eval()
+    net.graph = None if graph is None else graph.numpy().tobytes()
     return LoadedModel(net=net, header=header, digest=hashlib.sha256(content).hexdigest()[:16])
 
 

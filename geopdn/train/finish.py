@@ -14,7 +14,7 @@ from geopdn import __version__
 from geopdn.budget import Budget
 from geopdn.config import ModelConfig, TrainConfig
 from geopdn.engine import DetectOptions
-from geopdn.errors import ConfigError
+from geopdn.errors import ConfigError, ExportError
 from geopdn.evaluate.bench import LOW_SCORE
 from geopdn.evaluate.matching import Matches
 from geopdn.evaluate.precision import average_precision, best_f1, f1_at
@@ -162,8 +162,20 @@ def complete(
     say(f"worth of rates by their surroundings {np.round(net.saliency_head.surroundings.numpy(), 3).tolist()}")
     header = replace(header, min_score=threshold)
     header = replace(header, scores=score(LoadedModel(net, header, "training"), config, scenes, say=say))
+    net.graph = graph_of(LoadedModel(net, header, "training"), say=say)
     save_weights(net, header, path)
     return header.scores
+
+
+def graph_of(model: LoadedModel, *, say: Callable[[str], None]) -> bytes | None:
+    """The graph that lets ONNX Runtime look at windows; None, and why is said, where it cannot be made."""
+    from geopdn.model.graph import bare_graph
+
+    try:
+        return bare_graph(model)
+    except (ConfigError, ExportError) as error:
+        say(f"weights without a graph for ONNX Runtime, which is faster on CPUs: {error}")
+        return None
 
 
 def best_threshold(matches: Sequence[Matches]) -> float:

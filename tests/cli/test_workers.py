@@ -84,6 +84,32 @@ def test_81_a_worker_killed_in_the_middle_changes_nothing(scenes, weights) -> No
     assert not ledger.exists()
 
 
+def test_what_is_stopped_is_gone_on_with(scenes, weights) -> None:
+    folder, _ = scenes
+    command = ["detect", "a.tif", "b.tif", "--model", weights, "-o", "stopped", *OPTIONS, "--workers", 2]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "geopdn.cli.main", *map(str, command)],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    ledger = folder / "stopped" / "a.detections.gpkg.ledger"
+    until = time.monotonic() + 120
+    while not ledger.exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "are kept: the same command with --resume goes on from there" in err
+    done = run(folder, *command, "--resume")
+    assert done.returncode == 0, done.stderr
+    for name in ("a", "b"):
+        file = f"{name}.detections.gpkg"
+        assert (folder / "stopped" / file).read_bytes() == (folder / "alone" / file).read_bytes()
+
+
 def test_a_scheduler_of_somebody(scenes, weights) -> None:
     folder, _ = scenes
     address = folder / "scheduler.json"

@@ -13,6 +13,7 @@ from geopdn.train.fit import train
 
 
 @pytest.mark.slow
+@pytest.mark.graph
 def test_training_runs_from_the_file_to_weights_and_resumes(tmp_path):
     for seed, name in enumerate("abc"):
         write_scene(tmp_path, name, seed=seed, oriented=True)
@@ -24,7 +25,9 @@ def test_training_runs_from_the_file_to_weights_and_resumes(tmp_path):
     with pytest.raises(ConfigError, match="resume"):
         train(tmp_path / "bars.yaml", output=output, progress=False)
     result = train(tmp_path / "bars.yaml", output=output, resume=True, progress=False)
-    header = load_weights(result.weights).header
+    model = load_weights(result.weights)
+    assert model.net.for_inference(many=True).runtime is not None
+    header = model.header
     assert header.training["steps"] == 4
     assert header.training["seed"] == 0
     assert header.scores["places"] == ["c"]

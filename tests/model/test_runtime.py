@@ -1,0 +1,147 @@
+"""Windows through ONNX Runtime: the answers of torch, from a graph that the weights file carries without weights."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import rasterio
+import torch
+from affine import Affine
+from test_export import config_of, model_of
+
+from geopdn.engine import DetectOptions, detect, run
+from geopdn.errors import CheckpointError
+from geopdn.memory import MemoryPlan
+from geopdn.model import runtime
+from geopdn.model.graph import bare_graph, weights_of, with_weights
+from geopdn.model.runtime import OnnxStream
+from geopdn.model.weights import load_weights, save_weights
+from geopdn.scene import Scene
+
+PLAN = MemoryPlan(
+    bound=1 << 34,
+    base=1 << 30,
+    maps=1 << 28,
+    workers=2,
+    work=1 << 29,
+    decoding=1 << 28,
+    cache=1 << 28,
+    part=1 << 22,
+    kept=1 << 28,
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    made = model_of(config_of(has_heading=True, views=2))
+    made.net.graph = bare_graph(made)
+    return made
+
+
+def inputs(n=2, side=256):
+    torch.manual_seed(side + n)
+    return torch.rand(n, 3, side, side), torch.randn(n, 16)
+
+
+@pytest.mark.parametrize(("n", "side"), [(1, 128), (3, 256)])
+@pytest.mark.parametrize("with_context", [True, False])
+def test_it_answers_as_torch_does(model, n, side, with_context) -> None:
+    plain, fast = model.net.for_inference(), model.net.for_inference(many=True)
+    assert (plain.runtime, type(fast.runtime)) == (None, OnnxStream)
+    windows, context = inputs(n, side)
+    context = context if with_context else None
+    with torch.inference_mode():
+        (features, maps), (theirs, answers) = plain.inspect(windows, context), fast.inspect(windows, context)
+    for ours, other in (
+        (maps.logits, answers.logits),
+        (maps.regression, answers.regression),
+        (features.tokens, theirs.tokens),
+        (features.pooled, theirs.pooled),
+    ):
+        assert (ours - other).abs().max() <= 1e-4 * ours.abs().max()
+
+
+def test_sizes_that_the_graph_does_not_know_are_torchs(model) -> None:
+    fast = model.net.for_inference(many=True)
+    windows, context = torch.rand(1, 3, 96, 160), torch.randn(1, 16)
+    with torch.inference_mode():
+        assert torch.equal(
+            fast.inspect(windows, context)[1].logits, model.net.for_inference().inspect(windows, context)[1].logits
+        )
+
+
+def test_threads_share_sessions_and_answers_do_not_depend_on_them(model) -> None:
+    stream = OnnxStream(model.net.for_inference(strips=False), model.net.graph)
+    windows, context = inputs(2, 128)
+    alone = stream(windows, context)[1].logits
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda _: stream(windows, context)[1].logits, range(12)))
+    assert all(torch.equal(alone, one) for one in together)
+    assert sum(spare.qsize() for spare in stream._spare.values()) <= 5
+
+
+def test_the_graph_is_kept_in_the_file_and_has_no_weights(model, tmp_path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    save_weights(model.net, model.header, path)
+    again = load_weights(path)
+    assert again.net.graph == model.net.graph
+    names = set(weights_of(model.net.for_inference(strips=False)))
+    assert not names & {tensor.name for tensor in onnx.load_from_string(model.net.graph).graph.initializer}
+    whole = onnx.load_from_string(with_weights(model.net.graph, weights_of(model.net.for_inference(strips=False))))
+    onnx.checker.check_model(whole, full_check=True)
+    again.net.graph = None
+    save_weights(again.net, again.header, path)
+    assert load_weights(path).net.for_inference(many=True).runtime is None
+
+
+def test_without_onnxruntime_torch_looks(model, monkeypatch) -> None:
+    monkeypatch.setattr("geopdn.model.patchdrivenet.is_installed", lambda: False)
+    assert model.net.for_inference(many=True).runtime is None
+    assert runtime.is_installed()
+
+
+def test_graphs_that_read_files_or_are_none_are_refused(model) -> None:
+    net = model.net.for_inference(strips=False)
+    windows, context = inputs(1, 128)
+    for graph in (model.net.graph + b"location", b"0" * (1 << 21)):
+        with pytest.raises(CheckpointError, match="none that geopdn writes"):
+            OnnxStream(net, graph)
+    with pytest.raises(CheckpointError, match="cannot be run by onnxruntime"):
+        OnnxStream(net, model.net.graph[: len(model.net.graph) // 2])(windows, context)
+
+
+def test_a_window_without_room_is_a_memory_error(model, monkeypatch) -> None:
+    stream = OnnxStream(model.net.for_inference(strips=False), model.net.graph)
+
+    class Full:
+        def run(self, *_: object) -> None:
+            raise RuntimeError("Failed to allocate memory for requested buffer of size 9")
+
+    monkeypatch.setattr(stream, "_session", lambda _: Full())
+    with pytest.raises(MemoryError, match="128 x 128"):
+        stream(*inputs(1, 128))
+
+
+def test_searches_of_large_scenes_use_it_and_say_so(model, monkeypatch, tmp_path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 255, (3, 900, 1100)).astype(np.uint8)
+    profile = {"driver": "GTiff", "count": 3, "height": 900, "width": 1100, "dtype": "uint8", "tiled": True}
+    place = {"crs": "EPSG:32631", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)}
+    with rasterio.open(tmp_path / "a.tif", "w", **profile, **place) as out:
+        out.write(pixels)
+        out.colorinterp = [rasterio.enums.ColorInterp[c] for c in ("red", "green", "blue")]
+    options = DetectOptions(min_score=0.05)
+    with Scene.open(str(tmp_path / "a.tif"), bands=("red", "green", "blue")) as scene:
+        plain = detect(scene, model, options)
+        monkeypatch.setattr(run, "MANY_MS", 0.0)
+        fast = detect(scene, model, options)
+        small = detect(scene, model, replace(options, memory=PLAN))
+    assert fast.facts["runtime"] == "onnxruntime"
+    assert "runtime" not in plain.facts
+    assert "runtime" not in small.facts, "a bound of memory was measured with torch"
+    assert len(fast.detections) == len(plain.detections) > 0
+    assert np.abs(fast.detections.score - plain.detections.score).max() < 1e-3
+    assert np.abs(fast.detections.boxes[:, :2] - plain.detections.boxes[:, :2]).max() < 1e-2
