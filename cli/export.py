@@ -78,7 +78,7 @@ def export(
         tell(json.dumps(record, allow_nan=False, ensure_ascii=False))
         return
     if any(item.difference is None for item in done):
-        say("warning: not compared with PyTorch, as onnxruntime is not installed: pip install 'geopdn[onnx]'")
+        say("warning: not compared with PyTorch, as onnxruntime is not installed: pip install onnxruntime")
     if not quiet:
         tell(_summary(done, [output / name for name in names.values()], loaded.header))
 

@@ -138,7 +138,7 @@ def _open(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ConfigError("ONNX detectors are run by onnxruntime: pip install 'geopdn[onnx]'") from error
+        raise ConfigError("ONNX detectors are run by onnxruntime: pip install onnxruntime") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised, and said once
     options.use_deterministic_compute = True

@@ -90,7 +90,8 @@ def own_stage(
     many = memory is None and _scan_ms(model.net.config.kinds, source.size) >= MANY_MS
     net = model.net.for_inference(device, many=many)
     stretch = resolve_stretch(source, Radiometry.from_dict(net.config.radiometry.model_dump()))
-    names = {"model": model.header.name, "model_digest": model.digest}
+    runtime = "torch" if net.runtime is None else "onnxruntime"
+    names = {"model": model.header.name, "model_digest": model.digest, "runtime": runtime}
 
     def survey(progress: TileProgress) -> SceneMap:
         return look_at_overview(
@@ -110,7 +111,7 @@ def own_stage(
         raw_score=RAW_PROBABILITY,
         pixel_size_m=net.config.pixel_size_m,
         stretch=stretch.to_dict(),
-        names=names if net.runtime is None else {**names, "runtime": "onnxruntime"},
+        names=names,
         net=net,
         dense=source.size.height < DENSE_SIDE and source.size.width < DENSE_SIDE,
     )

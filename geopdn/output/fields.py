@@ -84,6 +84,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "command": Field("Command", "What was called, files by name, without outputs and looks."),
         "versions": Field("Versions", "Of Python and of the libraries that the result depends on."),
         "model": Field("Model", "Weights that chose the windows and looked at them."),
+        "runtime": Field("Runtime", "What computed its windows: torch or onnxruntime."),
         "budget": Field("Budget", "What could be spent, or the recall that was aimed at."),
         "min_score": Field("Lowest score (0-1)", "Lowest score of a detection."),
         "pixel_size_m": Field("Pixel size (m)", "Pixel size the scene was searched at, metres."),

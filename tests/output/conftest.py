@@ -21,6 +21,7 @@ NORTH_UP = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
 
 FACTS = {
     "model": "aircraft-50cm",
+    "runtime": "torch",
     "model_version": "1",
     "config_hash": "0123abcd",
     "budget": "0.2",
