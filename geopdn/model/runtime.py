@@ -1,4 +1,4 @@
-"""Windows through ONNX Runtime instead of torch: a third less time on CPUs, the same answers to 1e-6.
+"""Windows through ONNX Runtime instead of torch: a quarter less time on CPUs, the same answers to 1e-6.
 
 Convolutions there work on blocks of channels and apply what follows them at once. Large scenes are worth its start
 (importing it and optimising the graph take half a second); see `geopdn.engine.run`.

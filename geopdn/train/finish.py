@@ -162,7 +162,8 @@ def complete(
     say(f"worth of rates by their surroundings {np.round(net.saliency_head.surroundings.numpy(), 3).tolist()}")
     header = replace(header, min_score=threshold)
     header = replace(header, scores=score(LoadedModel(net, header, "training"), config, scenes, say=say))
-    net.graph = graph_of(LoadedModel(net, header, "training"), say=say)
+    if net.graph is None:  # calibration changes nothing that an earlier one says
+        net.graph = graph_of(LoadedModel(net, header, "training"), say=say)
     save_weights(net, header, path)
     return header.scores
 

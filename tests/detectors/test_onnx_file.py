@@ -217,5 +217,5 @@ def test_without_onnxruntime_the_way_to_get_it_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     path = save(constant_network([np.zeros((1, 5, 6), np.float32)]), tmp_path / "d.onnx")
-    with pytest.raises(ConfigError, match=r"geopdn\[onnx\]"):
+    with pytest.raises(ConfigError, match=r"pip install onnxruntime"):
         load_onnx(path, stated=CARD)
