@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from geopdn.errors import GeopdnWarning
 if TYPE_CHECKING:
     from distributed import Client
 
+    from geopdn.detectors import Detector
     from geopdn.distributed import Lost
 
 
@@ -37,12 +39,16 @@ def work(task: Task, deaths: int) -> Outcome:
     """On a worker: search one scene; after a death from the ledger that the worker left."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GeopdnWarning)
-        wish = replace(
-            task.wish, detector=load_detector(task.stated, quiet=True), resume=task.wish.resume or deaths > 0
-        )
+        wish = replace(task.wish, detector=_detector(task.stated), resume=task.wish.resume or deaths > 0)
         outcome = outcome_or_error(task.job, wish, as_json=task.as_json, quiet=task.quiet)
     texts = (" ".join(str(one.message).split()) for one in caught if issubclass(one.category, GeopdnWarning))
     return replace(outcome, warnings=tuple(dict.fromkeys(texts)))
+
+
+@lru_cache(maxsize=1)
+def _detector(stated: Stated) -> "Detector | None":
+    """The detector, loaded once a worker for scenes that follow each other."""
+    return load_detector(stated, quiet=True)
 
 
 def on_workers(

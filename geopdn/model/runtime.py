@@ -88,9 +88,8 @@ class OnnxStream:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
         options.log_severity_level = 4  # what goes wrong is raised, and said once
-        options.add_session_config_entry(
-            "session.intra_op.allow_spinning", "0"
-        )  # reading has the other cores meanwhile
+        # reading has the other cores meanwhile
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             return onnxruntime.InferenceSession(self._content, options, providers=["CPUExecutionProvider"])
         except Exception as error:

@@ -23,6 +23,22 @@ def run(folder, *arguments, timeout=240):
     )
 
 
+def begun(folder, command, ledger):
+    """A run that has begun with its first scene: the ledger is there."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "geopdn.cli.main", *map(str, command)],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 120
+    while not ledger.exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    return process
+
+
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory, weights):
     """Three scenes, one of them no raster, and what a run without workers makes of them."""
@@ -51,7 +67,7 @@ def test_the_same_files_and_answers_as_without_workers(scenes, weights) -> None:
     one, two = ([json.loads(line) for line in text.stdout.splitlines()] for text in (alone, done))
     assert [record["scene"] for record in two] == [record["scene"] for record in one]
     assert [record["detections"] for record in two] == [record["detections"] for record in one]
-    assert "error: c.tif: not a raster" in done.stderr or "c.tif" in done.stderr
+    assert "c.tif" in done.stderr
     assert "all: 100 % (3 of 3 scenes" in done.stderr
     for name in ("a", "b"):
         file = f"{name}.detections.gpkg"
@@ -61,18 +77,8 @@ def test_the_same_files_and_answers_as_without_workers(scenes, weights) -> None:
 def test_81_a_worker_killed_in_the_middle_changes_nothing(scenes, weights) -> None:
     folder, _ = scenes
     command = ["detect", "a.tif", "--model", weights, "-o", "killed.gpkg", *OPTIONS, "--workers", 1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "geopdn.cli.main", *map(str, command)],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     ledger = folder / "killed.gpkg.ledger"
-    until = time.monotonic() + 120
-    while not ledger.exists() and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.01)
+    process = begun(folder, command, ledger)
     workers = [
         one for one in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in " ".join(one.cmdline())
     ]
@@ -87,18 +93,8 @@ def test_81_a_worker_killed_in_the_middle_changes_nothing(scenes, weights) -> No
 def test_what_is_stopped_is_gone_on_with(scenes, weights) -> None:
     folder, _ = scenes
     command = ["detect", "a.tif", "b.tif", "--model", weights, "-o", "stopped", *OPTIONS, "--workers", 2]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "geopdn.cli.main", *map(str, command)],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     ledger = folder / "stopped" / "a.detections.gpkg.ledger"
-    until = time.monotonic() + 120
-    while not ledger.exists() and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.01)
+    process = begun(folder, command, ledger)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
