@@ -14,6 +14,7 @@ LIBRARIES = ("numpy", "torch", "torchvision", "timm", "rasterio", "pyproj", "sha
 _FILES = ("output", "format_", "saliency", "picture", "project", "stac", "overwrite", "resume")
 _LOOKS = ("pictures", "as_json", "quiet", "progress_json")
 _MEANS = ("memory", "allow_host", "workers", "scheduler")
+_NAMED = ("model", "previous")  # files, given as text
 UNSEEN = frozenset((*_FILES, *_LOOKS, *_MEANS))
 """Parameters that change no detection: where files go, what is shown, what a run may take and whom it trusts."""
 
@@ -35,8 +36,11 @@ def options_of(context: typer.Context, *, without: Collection[str] = UNSEEN) -> 
             continue
         value: Any = context.params.get(name)
         flag = max((str(option) for option in parameter.opts), key=len)
-        text = _name(value) if isinstance(value, Path) or name == "model" else str(value)
-        words += [flag] if value is True else [flag, text]
+        if value is True:
+            words.append(flag)
+            continue
+        for one in value if isinstance(value, list | tuple) else [value]:
+            words += [flag, _name(one) if isinstance(one, Path) or name in _NAMED else str(one)]
     return shlex.join(words)
 
 

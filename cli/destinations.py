@@ -102,7 +102,7 @@ def _stem(scene: str) -> str:
 
 
 @contextmanager
-def checked(jobs: Sequence[Job], *, inputs: Sequence[Path] = (), overwrite: bool) -> Iterator[None]:
+def checked(jobs: Sequence[Job], *, inputs: Sequence[str | Path] = (), overwrite: bool) -> Iterator[None]:
     """Refuse destinations that cannot work; the folder of several scenes is made, and removed if it stays empty.
 
     Raises:

@@ -62,6 +62,7 @@ def detect(
             "how many objects were missed, with a 95 % interval.",
         ),
     ] = 0,
+    previous: options.Previous = None,
     aoi: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Search only inside these polygons, of any CRS.")
     ] = None,
@@ -173,10 +174,10 @@ def detect(
     from geopdn.budget import parse_budget
 
     unguided = detector is not None and model is None
-    if unguided and (recall is not None or budget not in (None, "full") or bands is not None):
+    if unguided and (recall is not None or budget not in (None, "full") or bands is not None or previous):
         raise ConfigError(
-            "--budget, --recall and --bands are for the model that says where the detector should look: name one by "
-            "--model (the detector's bands are --detector-bands)"
+            "--budget, --recall, --previous and --bands are for the model that says where the detector should look: "
+            "name one by --model (the detector's bands are --detector-bands)"
         )
     if workers is not None and scheduler is not None:
         raise ConfigError("--workers starts processes here, --scheduler has its own elsewhere: give one of them")
@@ -186,6 +187,8 @@ def detect(
     bound = bound_of(memory)
     if bound is not None and detector is not None:
         raise ConfigError("--memory bounds searches by geopdn's own models: what a --detector takes is not known")
+    if bound is not None and previous:
+        raise ConfigError("--memory does not know what earlier dates take: leave it or --previous out")
     jobs = plan_jobs(
         scenes, output=output, format_=format_, saliency=saliency, picture=picture, project=project, stac=stac
     )
@@ -213,7 +216,7 @@ def detect(
         values=detector_values,
         layout=detector_layout,
     )
-    given = [path for path in (aoi, detector, detector_item) if path is not None]
+    given = [path for path in (aoi, detector, detector_item, *(previous or ())) if path is not None]
     with checked(jobs, inputs=given, overwrite=overwrite):
         looking = load_detector(stated, quiet=quiet)  # refuses what no worker could use either
         if unguided and not quiet:
@@ -235,6 +238,7 @@ def detect(
             progress_json=progress_json,
             called=options_of(context),
             resume=resume,
+            previous=tuple(previous or ()),
         )
         if workers is not None or scheduler is not None:
             codes = on_workers(jobs, wish, stated, workers=workers or 1, scheduler=scheduler, as_json=as_json)

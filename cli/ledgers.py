@@ -67,8 +67,8 @@ def unfinished(jobs: Sequence[Job], *, overwrite: bool) -> list[Job]:
     return left
 
 
-def context_of(scene: "Scene", area: Any, reading: Reading) -> dict[str, Any]:
-    """What windows depend on and the engine does not know: the scene's file, how it is read, the area's polygon.
+def context_of(scene: "Scene", area: Any, reading: Reading, *, dates: "Sequence[Scene]" = ()) -> dict[str, Any]:
+    """What windows depend on and the engine does not know: files of all dates, how they are read, the area's polygon.
 
     Raises:
         SceneOpenError: the file is gone.
@@ -79,6 +79,7 @@ def context_of(scene: "Scene", area: Any, reading: Reading) -> dict[str, Any]:
         "scene": _state(scene),
         "reading": asdict(reading),
         "aoi": None if area is None else sha256(shapely.to_wkb(area)).hexdigest()[:16],
+        **({"previous": [_state(date) for date in dates]} if dates else {}),
     }
 
 

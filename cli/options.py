@@ -27,6 +27,14 @@ Expected = Annotated[
     Path | None,
     typer.Option("--saliency", metavar="TIF", help="Expected counts, of `geopdn saliency` or `detect --saliency`."),
 ]
+Previous = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SCENE",
+        help="An earlier date of the same ground, on any grid; may be given several times. What it shows tells a model "
+        "that has learnt from dates better where to look.",
+    ),
+]
 AllowVrt = Annotated[bool, typer.Option("--allow-vrt", help="Accept a VRT whose sources lie in its own folder.")]
 Memory = Annotated[
     str | None,

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from geopdn.api.device import resolve_device
-from geopdn.api.scenes import Reading, opened
+from geopdn.api.scenes import Reading, opened, opened_dates
 from geopdn.api.search import load_model, require_map
 from geopdn.cli import options
 from geopdn.cli.memory import bound_of, plan_for, within
 from geopdn.cli.messages import say, tell
 from geopdn.cli.progress import meter
+from geopdn.errors import ConfigError
 
 
 def saliency(
@@ -19,6 +20,7 @@ def saliency(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="TIF", help="The raster to write.")],
     model: options.Model = None,
+    previous: options.Previous = None,
     bands: options.Bands = None,
     device: options.Device = "auto",
     memory: options.Memory = None,
@@ -39,9 +41,11 @@ def saliency(
     from geopdn.budget import Budget
     from geopdn.output.write import check_destination
 
-    check_destination(output, inputs=[scene], overwrite=overwrite, endings=(".tif",))
+    check_destination(output, inputs=[scene, *(previous or ())], overwrite=overwrite, endings=(".tif",))
     place = device if device == "auto" else resolve_device(device)
     bound = bound_of(memory)
+    if bound is not None and previous:
+        raise ConfigError("--memory does not know what earlier dates take: leave it or --previous out")
     reading = Reading(
         bands=options.split_bands(bands),
         any_scale=any_scale,
@@ -50,7 +54,11 @@ def saliency(
         use_overviews=not no_overviews,
         pixel_output=pixel_output,
     )
-    with opened(scene, model=model, reading=reading, announce=None if quiet else say) as item:
+    announce = None if quiet else say
+    with (
+        opened(scene, model=model, reading=reading, announce=announce) as item,
+        opened_dates(previous or (), item, reading=reading, announce=announce) as dates,
+    ):
         nothing = Budget(windows=0)
         plan = plan_for(
             item.scene, item.source, item.header.model, item.weights, bound=bound, device=place, budget=nothing
@@ -63,7 +71,7 @@ def saliency(
 
         with within(plan), meter(item.scene.name, quiet=quiet) as show:
             show("overview", 0, 1)
-            result = saliency_of(item.source, weights, device=resolve_device(place), memory=plan)
+            result = saliency_of(item.source, weights, device=resolve_device(place), memory=plan, previous=dates)
             show("overview", 1, 1)
         if item.scene.changed():
             raise SceneError(f"{item.scene.name} was changed while it was read: nothing was written, run again")

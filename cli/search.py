@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from geopdn.api.area import Area, area_of
 from geopdn.api.device import resolve_device
-from geopdn.api.scenes import Reading, opened
+from geopdn.api.scenes import Reading, opened, opened_dates
 from geopdn.api.search import Run, load_model, own_run, require_map, run_in
 from geopdn.cli.called import command_of, versions
 from geopdn.cli.destinations import Job
@@ -22,6 +22,7 @@ from geopdn.cli.progress import meter
 from geopdn.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
+    from geopdn.api.scenes import Opened
     from geopdn.budget import Budget
     from geopdn.detections import RunResult
     from geopdn.detectors import Detector
@@ -53,6 +54,7 @@ class Wish:
         progress_json: progress for programs.
         called: the options that were given and change what is found.
         resume: go on where an earlier run was stopped.
+        previous: earlier dates of the scenes' ground.
     """
 
     model: str | None
@@ -71,6 +73,7 @@ class Wish:
     progress_json: bool = False
     called: str = ""
     resume: bool = False
+    previous: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +86,7 @@ class Ready:
         mapped: the scene at the pixel size of the model that says where to look, None without one.
         weights: of that model.
         run: searches it, given options, progress and area.
+        dates: earlier dates of its ground.
     """
 
     scene: "Scene"
@@ -90,6 +94,7 @@ class Ready:
     mapped: "PixelSource | None"
     weights: Path | None
     run: "Run"
+    dates: "tuple[Scene, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +136,7 @@ def search(job: Job, wish: Wish) -> Searched:
         _check(item, job)
         plan = _planned(item, wish)
         polygon = None if wish.area is None else area_of(wish.area, item.source)
-        ledger.tell(context_of(item.scene, polygon, wish.reading))
+        ledger.tell(context_of(item.scene, polygon, wish.reading, dates=item.dates))
         device = resolve_device(wish.device)
         from geopdn.engine import DetectOptions
 
@@ -191,31 +196,41 @@ def _planned(item: Ready, wish: Wish) -> "MemoryPlan | None":
 @contextmanager
 def ready(job: Job, wish: Wish, ledger: "Ledger") -> Iterator[Ready]:
     """Open a scene for the model, or for the detector and the model that chooses its windows."""
+    announce = None if wish.quiet else say
     if wish.detector is None:
-        with opened(job.scene, model=wish.model, reading=wish.reading, announce=None if wish.quiet else say) as item:
-            yield Ready(
-                item.scene, item.source, item.source, item.weights, own_run(item.source, item.weights, ledger=ledger)
-            )
+        with (
+            opened(job.scene, model=wish.model, reading=wish.reading, announce=announce) as item,
+            opened_dates(wish.previous, item, reading=wish.reading, announce=announce) as dates,
+        ):
+            run = own_run(item.source, item.weights, ledger=ledger, previous=dates)
+            yield Ready(item.scene, item.source, item.source, item.weights, run, dates)
         return
     with opened_for(wish.detector, job.scene, reading=wish.reading, quiet=wish.quiet) as (scene, source):
         if wish.model is None:
             yield Ready(scene, source, None, None, _foreign(wish.detector, source, None, ledger))
         else:
-            with opened(job.scene, model=wish.model, reading=wish.reading) as item:
+            with (
+                opened(job.scene, model=wish.model, reading=wish.reading) as item,
+                opened_dates(wish.previous, item, reading=wish.reading, announce=announce) as dates,
+            ):
                 if not wish.quiet:
                     name, finds = item.header.name, ", ".join(item.header.model.classes)
                     say(f"windows are chosen by the model {name}, which expects {finds}")
-                run = _foreign(wish.detector, source, (item.source, item.weights), ledger)
-                yield Ready(scene, source, item.source, item.weights, run)
+                run = _foreign(wish.detector, source, item, ledger, dates)
+                yield Ready(scene, source, item.source, item.weights, run, dates)
 
 
 def _foreign(
-    detector: "Detector", source: "PixelSource", model: "tuple[PixelSource, Path] | None", ledger: "Ledger"
+    detector: "Detector",
+    source: "PixelSource",
+    item: "Opened | None",
+    ledger: "Ledger",
+    dates: "tuple[Scene, ...]" = (),
 ) -> Run:
     def run(options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None") -> "RunResult":
         from geopdn.engine import Guide, detect_with
 
-        guide = None if model is None else Guide(load_model(model[1]), model[0])
+        guide = None if item is None else Guide(load_model(item.weights), item.source, dates)
         return detect_with(detector, source, options, guide=guide, report=report, inside=inside, ledger=ledger)
 
     return run

@@ -78,10 +78,20 @@ def on_workers(
     """
     from geopdn.distributed import Lost, check_workers, spread
 
-    shipped = replace(wish, quiet=True, progress_json=False, model=_anywhere(wish.model))
+    shipped = replace(
+        wish,
+        quiet=True,
+        progress_json=False,
+        model=_anywhere(wish.model),
+        previous=tuple(_anywhere(one) or one for one in wish.previous),
+    )
     detector = replace(stated, file=_path(stated.file), item=_path(stated.item))
     tasks = [Task(_from_anywhere(job), shipped, detector, as_json, wish.quiet) for job in jobs]
-    files = [one for one in (*(task.job.scene for task in tasks), shipped.model, detector.file, detector.item) if one]
+    files = [
+        one
+        for one in (*(task.job.scene for task in tasks), *shipped.previous, shipped.model, detector.file, detector.item)
+        if one
+    ]
     codes = []
     with (
         _going_on_is_said(jobs),

@@ -116,6 +116,7 @@ class ModelConfig(Strict):
         hidden: state size of the controller's LSTM.
         views: ways round that each window is seen: 1, 2 (also turned by half a turn) or 4 (also mirrored); scores are
             their means, the cost grows alike (`geopdn.model.views`).
+        dates: whether it has learnt from earlier dates of the same ground (`geopdn.model.temporal`).
         overview_ms_per_mpx: nominal milliseconds of the global stream on 10**6 overview pixels, as `network_ms`.
     """
 
@@ -141,6 +142,7 @@ class ModelConfig(Strict):
     heads: Annotated[int, Field(ge=1, le=16)] = 4
     hidden: Annotated[int, Field(ge=16, le=1024)] = 64
     views: Literal[1, 2, 4] = 1
+    dates: bool = False
     overview_ms_per_mpx: Positive = 500.0
 
     @property
@@ -243,6 +245,9 @@ class TrainingConfig(Strict):
         context_dropout: share of the windows that see nothing of the global grid.
         box_weight: weight of the boxes' loss against that of the score maps (TTFNet, Liu et al. 2020: 5).
         pretrained: start the backbones that have ImageNet features from them (see `geopdn.model.pretrained`).
+        pretrained_rate: learning rate of such backbones, as a share of the others'.
+        only: `dates` trains nothing but what looks at other dates of the same ground, from weights that exist: without
+            dates they say what they said before.
     """
 
     seed: int = 0
@@ -266,6 +271,8 @@ class TrainingConfig(Strict):
     context_dropout: Share = 0.2
     box_weight: Positive = 1.0
     pretrained: bool = False
+    pretrained_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    only: Literal["dates"] | None = None
 
 
 class TrainConfig(Strict):
@@ -290,3 +297,10 @@ class TrainConfig(Strict):
     model: ModelConfig
     data: DataConfig
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> TrainConfig:
+        if self.training.only == "dates" and not self.model.dates:
+            msg = "training.only is `dates`, but model.dates is not set: nothing would be trained"
+            raise ValueError(msg)
+        return self

@@ -92,6 +92,10 @@ class OverviewMismatchWarning(GeopdnWarning):
     """An overview is damaged or disagrees with the full resolution."""
 
 
+class EarlierDateWarning(GeopdnWarning):
+    """An earlier date of a scene's ground cannot be read everywhere."""
+
+
 class SidecarWarning(GeopdnWarning):
     """A sidecar file beside a scene is present and was ignored."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from geopdn.api.area import area_of, read_area
 from geopdn.api.device import resolve_device
 from geopdn.api.result import Result
-from geopdn.api.scenes import Reading, opened
+from geopdn.api.scenes import Reading, opened, opened_dates
 from geopdn.api.search import own_run, run_in
 from geopdn.budget import parse_budget
 from geopdn.errors import ConfigError
@@ -31,6 +31,7 @@ def detect(
     *,
     budget: str | float | None = None,
     recall: float | None = None,
+    previous: Sequence[str | PathLike[str]] = (),
     aoi: str | PathLike[str] | GeoDataFrame | None = None,
     bands: Sequence[str | int] | None = None,
     min_score: float | None = None,
@@ -52,6 +53,8 @@ def detect(
         budget: how much to look at: a share of the pixels (0.2), or as text `64w`, `30s` or `full`.
         recall: stop when this share of what a full scan would find is expected to be found. Without budget and recall
             it is 0.98.
+        previous: earlier dates of the same ground, files or URLs; what they show tells a model that has learnt from
+            dates better where to look.
         aoi: search only inside the polygons of this vector file or table, of any CRS.
         bands: the scene's bands (names or numbers from 1) that stand for the model's, in the model's order.
         min_score: lowest score that is kept; None for the model's own threshold.
@@ -89,7 +92,10 @@ def detect(
     )
     area = None if aoi is None else read_area(aoi)
     started = time.monotonic()
-    with opened(path, model=None if model is None else fspath(model), reading=reading) as item:
+    with (
+        opened(path, model=None if model is None else fspath(model), reading=reading) as item,
+        opened_dates([fspath(one) for one in previous], item, reading=reading) as dates,
+    ):
         polygon = None if area is None else area_of(area, item.source)
         from geopdn.engine import DetectOptions
 
@@ -101,7 +107,7 @@ def detect(
             strict=strict,
             keep_saliency=keep_saliency,
         )
-        run = own_run(item.source, item.weights)
+        run = own_run(item.source, item.weights, previous=dates)
         found = run_in(item.scene, item.source, run, options, report=report, polygon=polygon)
         seconds = time.monotonic() - started
         return Result(found, scene=path, weights=item.weights, reading=reading, seconds=seconds)

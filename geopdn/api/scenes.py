@@ -1,12 +1,12 @@
 """Scenes opened for a model: which model fits, its bands, its pixel size, places on the map."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geopdn.errors import BandError, ConfigError, GeoreferenceError
+from geopdn.errors import BandError, ConfigError, GeoreferenceError, SceneError
 
 if TYPE_CHECKING:
     from geopdn.model.weights import WeightsHeader
@@ -99,6 +99,53 @@ def opened(
         require_place(scene, reading)
         source = resample(scene, pixel_size_m=header.model.pixel_size_m, any_scale=reading.any_scale)
         yield Opened(scene, source, weights, header)
+
+
+@contextmanager
+def opened_dates(
+    paths: Sequence[str], item: Opened, *, reading: Reading, announce: Callable[[str], None] | None = None
+) -> Iterator[tuple["Scene", ...]]:
+    """Open earlier dates of a scene's ground; the scene itself and scenes of other ground are left out.
+
+    Args:
+        paths: of the other dates.
+        item: the scene, opened for its model.
+        reading: how all of them are read.
+        announce: receives a sentence on each that is left out.
+
+    Raises:
+        ConfigError: the model has learnt nothing from earlier dates.
+        SceneError: one cannot be opened, or none of them shows ground of the scene.
+    """
+    from geopdn.scene.coregister import overlap
+
+    header, scene = item.header, item.scene
+    if paths and not header.model.dates:
+        raise ConfigError(
+            f"the model {header.name} has learnt nothing from earlier dates: leave --previous out, or train it with "
+            "dates of your own (docs/own-data.md)"
+        )
+    with ExitStack() as stack:
+        dates = []
+        for path in paths:
+            if same_file(path, scene.path):
+                continue
+            other = stack.enter_context(reading.open(path, bands=reading.bands or header.model.bands))
+            require_place(other, replace(reading, pixel_output=False))
+            if scene.crs is not None and overlap(other, item.source):
+                dates.append(other)
+            elif announce is not None:
+                announce(f"{other.name} shows no ground of {scene.name}: left out")
+        if paths and not dates:
+            raise SceneError(
+                f"none of the earlier dates overlaps {scene.name} on the map: expected scenes of the same ground"
+            )
+        yield tuple(dates)
+
+
+def same_file(first: str, second: str) -> bool:
+    """Whether two paths or URLs are the same file."""
+    return first == second or ("://" not in first + second and Path(first).resolve() == Path(second).resolve())
 
 
 def require_place(scene: "Scene", reading: Reading) -> None:

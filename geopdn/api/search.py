@@ -1,6 +1,6 @@
 """What the command line and Python share: a scene that was opened, searched by its model, in an area."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,19 +28,23 @@ def load_model(path: Path) -> "LoadedModel":
     return load_weights(path)
 
 
-def own_run(source: "PixelSource", weights: Path, *, ledger: "Ledger | None" = None) -> Run:
+def own_run(
+    source: "PixelSource", weights: Path, *, ledger: "Ledger | None" = None, previous: "Sequence[PixelSource]" = ()
+) -> Run:
     """The search of a scene by a model's own windows; the weights are loaded when it starts.
 
     Args:
         source: the scene at the model's pixel size.
         weights: the model's file.
         ledger: keeps what windows have brought, see `geopdn.engine.detect`.
+        previous: earlier dates of the same ground, likewise.
     """
 
     def run(options: "DetectOptions", report: "Callable[[Progress], None]", inside: "Inside | None") -> "RunResult":
         from geopdn.engine import detect
 
-        return detect(source, load_model(weights), options, report=report, inside=inside, ledger=ledger)
+        model = load_model(weights)
+        return detect(source, model, options, report=report, inside=inside, ledger=ledger, previous=previous)
 
     return run
 

@@ -45,10 +45,12 @@ class Guide:
     Attributes:
         model: its saliency.
         source: the same scene, in the model's bands and at its pixel size.
+        previous: earlier dates of the same ground, in the model's bands.
     """
 
     model: LoadedModel
     source: PixelSource
+    previous: tuple[PixelSource, ...] = ()
 
 
 def detect_with(
@@ -100,7 +102,9 @@ def detect_with(
     if options.drive == "lstm":
         raise ConfigError('drive="lstm" needs the features of the model\'s own network: use "gamma-poisson"')
     device = torch.device(options.device)
-    own = None if guide is None else own_stage(guide.source, guide.model, device=device, memory=options.memory)
+    own = None
+    if guide is not None:
+        own = own_stage(guide.source, guide.model, device=device, memory=options.memory, previous=guide.previous)
     if own is not None and own.dense:
         own, options = None, replace(options, budget=Budget(full=True))
     stage = _stage(_Finder(detector), source, own=own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geopdn.engine.dates import Date, DateReaders
 from geopdn.engine.freed import give_back
 from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.geometry.window import Size, Window
@@ -65,6 +66,7 @@ def look_at_overview(
     progress: Progress | None = None,
     statistics: bool = True,
     memory: MemoryPlan | None = None,
+    dates: Sequence[Date] = (),
 ) -> SceneMap:
     """Run the global stream over the scene's overview.
 
@@ -76,19 +78,23 @@ def look_at_overview(
         progress: called with (done, total) tiles.
         statistics: use minima and maxima where they are known; False shows the network the mean alone.
         memory: how large buffers may be, None for their usual sizes.
+        dates: earlier dates of the same ground.
 
     Returns:
         The map of expected counts and the global grid of the whole scene.
     """
     level = net.config.overview_level
-    with _opened(source, level=level, stretch=stretch, memory=memory) as reader:
+    with (
+        _opened(source, level=level, stretch=stretch, memory=memory) as reader,
+        DateReaders(dates, level=level) as earlier,
+    ):
         height, width = reader.size.height, reader.size.width
         h, w = -(-height // 4), -(-width // 4)
         gh, gw = -(-height // 16), -(-width // 16)
         rate = np.zeros((net.config.n_size_classes, h, w), np.float32)
         valid = np.zeros((h, w), np.bool_)
         grid = torch.zeros(net.config.grid, gh, gw, dtype=GRID_DTYPE, device=device)
-        looker = _Looker(reader, net, device, statistics=statistics)
+        looker = _Looker(reader, net, device, statistics=statistics, earlier=earlier if dates else None)
         tiles = tiles_of(reader.size, level=level)
         n_workers = workers(len(tiles), device, most=None if memory is None else memory.workers)
         for done, (tile, seen) in enumerate(side_by_side(looker.look, tiles, n_workers=n_workers)):
@@ -185,8 +191,16 @@ class _Seen:
 class _Looker:
     """The global stream on tiles; one after another that show the same single value are looked at once."""
 
-    def __init__(self, reader: OverviewReader, net: PatchDriveNet, device: torch.device, *, statistics: bool) -> None:
-        self._reader, self._net, self._device = reader, net, device
+    def __init__(
+        self,
+        reader: OverviewReader,
+        net: PatchDriveNet,
+        device: torch.device,
+        *,
+        statistics: bool,
+        earlier: DateReaders | None,
+    ) -> None:
+        self._reader, self._net, self._device, self._earlier = reader, net, device, earlier
         self.statistics = statistics and reader.has_ranges
         self._known: tuple[bytes, _Seen] | None = None
 
@@ -195,13 +209,14 @@ class _Looker:
         view = self._reader.read(tile.view)
         if not view.valid.any():
             return tile, None
-        value, known = _single_value(view, tile.core), self._known
+        value, known = None if self._earlier else _single_value(view, tile.core), self._known
         if value is not None and known is not None and known[0] == value:
             return tile, known[1]
         packed, valid = _tensor(view, self._device, statistics=self.statistics), _cells(view.valid)
         del view  # tens of megabytes that the network does not need
         give_back()
-        features, saliency = self._net.look(packed)
+        earlier = None if self._earlier is None else self._earlier.read(tile.view, self._packed)
+        features, saliency = self._net.look(packed, earlier)
         seen = _Seen(
             rate=tile.core_of(saliency.rate[0], 4).cpu().numpy() * tile.core_of(valid[None], 4)[0],
             valid=tile.core_of(valid[None], 4)[0],
@@ -210,6 +225,10 @@ class _Looker:
         if value is not None:
             self._known = value, seen
         return tile, seen
+
+    def _packed(self, view: Overview) -> Tensor:
+        """The input of an earlier date, which has no statistics where they are not used."""
+        return _tensor(view, self._device, statistics=self.statistics)
 
 
 def _cells(valid: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -18,10 +18,12 @@ from geopdn.config import WindowKind
 from geopdn.coverage import Coverage, Planned, scan_count
 from geopdn.detections import OVERVIEW_KIND, Detections, RunResult, WindowRecord
 from geopdn.engine.audit import audit, nothing_left
+from geopdn.engine.dates import dates_of
 from geopdn.engine.drive import Search, drive
 from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap, look_at_overview
 from geopdn.engine.stage import Stage, TileProgress
+from geopdn.errors import ConfigError
 from geopdn.geometry.window import Size, Window
 from geopdn.ledger import Ledger
 from geopdn.memory import MemoryPlan
@@ -43,6 +45,7 @@ def detect(
     report: Callable[[Progress], None] = lambda _: None,
     inside: Inside | None = None,
     ledger: Ledger | None = None,
+    previous: Sequence[PixelSource] = (),
 ) -> RunResult:
     """Search a scene.
 
@@ -50,6 +53,8 @@ def detect(
         source: the scene at the model's pixel size (see `geopdn.scene.resample`).
         model: network and header.
         options: how; the default stops at an expected recall of 0.98.
+        previous: earlier dates of the same ground, in the model's bands, on any grid: what they show tells the network
+            better where to look.
         report: receives the progress.
         inside: limits the search: given level-0 positions `[N, 2]` (column, row), says which lie in the area of
             interest. Nothing outside is planned for or returned.
@@ -60,12 +65,19 @@ def detect(
         The result; `facts["n_failed"]` counts windows that could not be read.
 
     Raises:
+        ConfigError: there are earlier dates and the model has learnt nothing from any.
         LedgerError: the ledger is of another run, or damaged.
+        SceneError: an earlier date is not one of this ground.
         SceneReadError: a window cannot be read and `options.strict` is set.
     """
     options = options or DetectOptions()
     stage = own_stage(
-        source, model, device=torch.device(options.device), statistics=options.statistics, memory=options.memory
+        source,
+        model,
+        device=torch.device(options.device),
+        statistics=options.statistics,
+        memory=options.memory,
+        previous=previous,
     )
     return run_stage(stage, options, report=report, inside=inside, ledger=ledger)
 
@@ -77,6 +89,7 @@ def own_stage(
     device: torch.device,
     statistics: bool = True,
     memory: MemoryPlan | None = None,
+    previous: Sequence[PixelSource] = (),
 ) -> Stage:
     """The model's own high-resolution stage, on the scene at the model's pixel size.
 
@@ -86,16 +99,29 @@ def own_stage(
         device: where the network runs.
         statistics: see `DetectOptions`.
         memory: likewise.
+        previous: earlier dates, see `detect`.
     """
+    require_dates(model, previous)
     many = memory is None and _scan_ms(model.net.config.kinds, source.size) >= MANY_MS
     net = model.net.for_inference(device, many=many)
-    stretch = resolve_stretch(source, Radiometry.from_dict(net.config.radiometry.model_dump()))
+    radiometry = Radiometry.from_dict(net.config.radiometry.model_dump())
+    stretch = resolve_stretch(source, radiometry)
+    dates = dates_of(source, previous, radiometry=radiometry)
     runtime = "torch" if net.runtime is None else "onnxruntime"
-    names = {"model": model.header.name, "model_digest": model.digest, "runtime": runtime}
+    names: dict[str, Any] = {"model": model.header.name, "model_digest": model.digest, "runtime": runtime}
+    if dates:
+        names["previous"] = [date.source.name for date in dates]
 
     def survey(progress: TileProgress) -> SceneMap:
         return look_at_overview(
-            source, net, stretch=stretch, device=device, progress=progress, statistics=statistics, memory=memory
+            source,
+            net,
+            stretch=stretch,
+            device=device,
+            progress=progress,
+            statistics=statistics,
+            memory=memory,
+            dates=dates,
         )
 
     return Stage(
@@ -115,6 +141,19 @@ def own_stage(
         net=net,
         dense=source.size.height < DENSE_SIDE and source.size.width < DENSE_SIDE,
     )
+
+
+def require_dates(model: LoadedModel, previous: Sequence[PixelSource]) -> None:
+    """Refuse earlier dates where a model can make nothing of them.
+
+    Raises:
+        ConfigError: it has learnt nothing from any.
+    """
+    if previous and not model.net.config.dates:
+        raise ConfigError(
+            f"the model {model.header.name} has learnt nothing from earlier dates: leave {previous[0].name} out, or "
+            "train it with dates of your own (docs/own-data.md)"
+        )
 
 
 def _scan_ms(kinds: Sequence[WindowKind], size: Size) -> float:
@@ -209,21 +248,27 @@ def run_stage(
 
 
 def saliency_of(
-    source: PixelSource, model: LoadedModel, *, device: str = "cpu", memory: MemoryPlan | None = None
+    source: PixelSource,
+    model: LoadedModel,
+    *,
+    device: str = "cpu",
+    memory: MemoryPlan | None = None,
+    previous: Sequence[PixelSource] = (),
 ) -> RunResult:
     """The expected counts alone: no window is looked at."""
     options = DetectOptions(budget=Budget(windows=0), device=device, keep_saliency=True, memory=memory)
-    return detect(source, model, options)
+    return detect(source, model, options, previous=previous)
 
 
 def saliency_rates(
-    source: PixelSource, model: LoadedModel, *, device: str = "cpu"
+    source: PixelSource, model: LoadedModel, *, device: str = "cpu", previous: Sequence[PixelSource] = ()
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Expected counts by size class `[K, h, w]`, and the cells `[h, w]` that have valid pixels."""
-    stretch = resolve_stretch(source, Radiometry.from_dict(model.net.config.radiometry.model_dump()))
+    radiometry = Radiometry.from_dict(model.net.config.radiometry.model_dump())
+    stretch, dates = resolve_stretch(source, radiometry), dates_of(source, previous, radiometry=radiometry)
     with torch.inference_mode():
         net = model.net.for_inference(device)
-        scene_map = look_at_overview(source, net, stretch=stretch, device=torch.device(device))
+        scene_map = look_at_overview(source, net, stretch=stretch, device=torch.device(device), dates=dates)
     return scene_map.rate, scene_map.valid
 
 

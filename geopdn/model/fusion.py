@@ -1,4 +1,4 @@
-"""Stage 4: patch tokens fused into the global grid by attention; and the temporal cross-attention between dates."""
+"""Stage 4: patch tokens fused into the global grid by attention."""
 
 from __future__ import annotations
 
@@ -117,49 +117,6 @@ class Fusion(nn.Module):
         change = self.out(self.feed(self.norm(q + attended)))  # [B, hw, G]
         change = change.masked_fill(nothing[:, None, None], 0.0)
         fused: Tensor = grid + change.transpose(1, 2).reshape(b, g, h, w)
-        return fused
-
-
-class TemporalFusion(nn.Module):
-    """Cross-attention from the current date's grid to the grids of earlier, co-registered dates.
-
-    Each cell attends to the same cell of every earlier date, with the time gap encoded; missing dates are masked.
-    With one date it is the identity, exactly. Its output projection starts at zero.
-    """
-
-    def __init__(self, *, grid: int, dim: int, heads: int) -> None:
-        super().__init__()
-        self.query = nn.Linear(grid, dim)
-        self.key = nn.Linear(grid, dim)
-        self.gap = nn.Linear(2 * N_FREQUENCIES, dim)
-        self.attention = CrossAttention(dim, heads)
-        self.out = nn.Linear(dim, grid)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(
-        self,
-        grid: Tensor,
-        earlier: Tensor | None = None,
-        days: Tensor | None = None,
-        missing: Tensor | None = None,
-    ) -> Tensor:
-        """Current grid `[B, G, h, w]` with earlier grids `[B, T, G, h, w]`, gaps `[B, T]` in days, mask `[B, T]`."""
-        if earlier is None or earlier.shape[1] == 0:
-            return grid
-        b, t, g, h, w = earlier.shape
-        gaps = torch.zeros(b, t, device=grid.device) if days is None else days
-        absent = torch.zeros(b, t, dtype=torch.bool, device=grid.device) if missing is None else missing.clone()
-        nothing = absent.all(1)
-        absent[:, 0] &= ~nothing
-        q = self.query(grid.flatten(2).transpose(1, 2)).reshape(b * h * w, 1, -1)
-        k = self.key(earlier.flatten(3).permute(0, 3, 1, 2))  # [B, hw, T, dim]
-        k = k + self.gap(fourier(torch.log1p(gaps.abs())[..., None], longest=16.0))[:, None]
-        k = k.reshape(b * h * w, t, -1)
-        mask = absent[:, None].expand(-1, h * w, -1).reshape(b * h * w, t)
-        attended = self.attention(q, k, mask)
-        change = self.out(attended).reshape(b, h * w, g).transpose(1, 2).reshape(b, g, h, w)
-        fused: Tensor = grid + change.masked_fill(nothing[:, None, None, None], 0.0)
         return fused
 
 

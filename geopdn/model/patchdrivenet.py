@@ -14,7 +14,7 @@ from geopdn.config import ModelConfig, RadiometryConfig, WindowKind
 from geopdn.model.backbones import make_backbone
 from geopdn.model.controller import DriveAdvice, PatchDriveController, modulation, patch_statistics
 from geopdn.model.folded import FOLDABLE, folded
-from geopdn.model.fusion import Fusion, TemporalFusion, sample_grid
+from geopdn.model.fusion import Fusion, sample_grid
 from geopdn.model.head import Decoded, DetectionHead, HeadMaps, decode
 from geopdn.model.runtime import OnnxStream, is_installed
 from geopdn.model.saliency import PatchPriorities, Saliency, SaliencyHead
@@ -29,6 +29,7 @@ from geopdn.model.streams import (
     overview_of,
 )
 from geopdn.model.strips import in_strips
+from geopdn.model.temporal import EarlierDates, TemporalFusion
 from geopdn.model.views import averaged
 
 DENSE_SIDE = 512
@@ -99,7 +100,7 @@ class PatchDriveNet(nn.Module):
             dim=config.dim,
         )
         self.fusion = Fusion(grid=config.grid, dim=config.dim, heads=config.heads)
-        self.temporal = TemporalFusion(grid=config.grid, dim=config.dim, heads=config.heads)
+        self.temporal = TemporalFusion(cells=config.neck, grid=config.grid, heads=config.heads)
         self.head = DetectionHead(config.neck, n_classes=len(config.classes), context=config.grid)
         self.score_curves = ScoreCurves(1 + max(kind.level for kind in config.kinds))
 
@@ -139,9 +140,9 @@ class PatchDriveNet(nn.Module):
             ready.runtime = OnnxStream(ready, self.graph)
         return in_strips(ready) if strips and torch.device(device).type == "cpu" else ready
 
-    def look(self, overview: Tensor) -> tuple[GlobalFeatures, Saliency]:
-        """Stages 1 and 2: overview `[B, 3C + 2, H, W]` -> global features and expected counts."""
-        features = self.global_stream(overview)
+    def look(self, overview: Tensor, earlier: EarlierDates | None = None) -> tuple[GlobalFeatures, Saliency]:
+        """Stages 1 and 2: overview `[B, 3C + 2, H, W]`, and those of earlier dates -> features and expected counts."""
+        features = self.temporal(self.global_stream(overview), earlier, self.global_stream)
         return features, self.saliency_head(features.cells)
 
     def inspect(self, windows: Tensor, context: Tensor | None) -> tuple[PatchFeatures, HeadMaps]:
@@ -184,11 +185,22 @@ class PatchDriveNet(nn.Module):
         )
 
     @torch.inference_mode()
-    def forward(self, x: Tensor, *, min_score: float = 0.1) -> list[PatchDriveOutput]:
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        earlier: Tensor | None = None,
+        days: Tensor | None = None,
+        missing: Tensor | None = None,
+        min_score: float = 0.1,
+    ) -> list[PatchDriveOutput]:
         """All four stages on images in memory, no geodata needed.
 
         Args:
             x: `[B, C, H, W]` stretched to about [0, 1].
+            earlier: `[B, T, C, H, W]` the same ground on other dates, stretched alike.
+            days: `[B, T]` how long before, None where that is not known.
+            missing: `[B, T, H, W]` True where a date shows nothing.
             min_score: lowest score that is kept.
 
         Returns:
@@ -199,7 +211,29 @@ class PatchDriveNet(nn.Module):
             raise ValueError(f"expected {len(self.config.bands)} bands {self.config.bands}, got {c}")
         if h < DENSE_SIDE and w < DENSE_SIDE:
             return [self._dense(x[i : i + 1], min_score=min_score) for i in range(b)]
-        return [self._drive(x[i : i + 1], min_score=min_score) for i in range(b)]
+        if earlier is None:
+            return [self._drive(x[i : i + 1], None, min_score=min_score) for i in range(b)]
+        dates = self._dates(earlier, days, missing)
+        return [
+            self._drive(
+                x[i : i + 1],
+                EarlierDates(dates.overviews[i : i + 1], dates.known[i : i + 1], dates.days[i : i + 1]),
+                min_score=min_score,
+            )
+            for i in range(b)
+        ]
+
+    def _dates(self, earlier: Tensor, days: Tensor | None, missing: Tensor | None) -> EarlierDates:
+        """Overviews of earlier images `[B, T, C, H, W]`."""
+        b, t, _, h, w = earlier.shape
+        valid = torch.ones_like(earlier[:, :, :1]) if missing is None else (~missing[:, :, None]).to(earlier.dtype)
+        beyond = (0, -w % self.grid_px, 0, -h % self.grid_px)
+        pixels, valid = (F.pad(part.flatten(0, 1), beyond) for part in (earlier * valid, valid))
+        overviews = overview_of(pixels, valid, step=1 << self.config.overview_level)
+        known = (F.max_pool2d(valid, self.cell_px)[:, 0] > 0).to(earlier.dtype)
+        gaps = torch.zeros(b, t, device=earlier.device) if days is None else days
+        overviews, known = (part.reshape(b, t, *part.shape[1:]) for part in (overviews, known))
+        return EarlierDates(overviews, known, gaps)
 
     def _dense(self, x: Tensor, *, min_score: float) -> PatchDriveOutput:
         _, _, h, w = x.shape
@@ -212,12 +246,12 @@ class PatchDriveNet(nn.Module):
         window = torch.zeros(1, 3, dtype=torch.long, device=x.device)
         return PatchDriveOutput(boxes[inside], found.score[inside], found.label[inside], window, None, None)
 
-    def _drive(self, x: Tensor, *, min_score: float, rounds: int = 2) -> PatchDriveOutput:
+    def _drive(self, x: Tensor, earlier: EarlierDates | None, *, min_score: float, rounds: int = 2) -> PatchDriveOutput:
         _, _, h, w = x.shape
         x = F.pad(x, (0, -w % self.grid_px, 0, -h % self.grid_px))
         valid = torch.zeros_like(x[:, :1])
         valid[:, :, :h, :w] = 1
-        features, saliency = self.look(overview_of(x, valid, step=1 << self.config.overview_level))
+        features, saliency = self.look(overview_of(x, valid, step=1 << self.config.overview_level), earlier)
         grid, rate, covered = features.grid, saliency.rate[0], torch.zeros_like(saliency.rate[0])
         priorities = self.patch_priorities()
         parts: list[tuple[Tensor, Tensor, Tensor]] = []

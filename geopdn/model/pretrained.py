@@ -17,16 +17,21 @@ def start_pretrained(net: PatchDriveNet) -> None:
     Raises:
         ConfigError: there are none for either, or their package is not installed.
     """
+    known = backbones_with_features(net)
+    if not known:
+        names = " and ".join(sorted({net.config.highres_backbone, net.config.global_backbone}))
+        raise ConfigError(f"pretrained: no features for {names}: expected a backbone among {', '.join(PACKAGES)}")
+    for backbone, name in known:
+        load_pretrained(backbone, name)
+
+
+def backbones_with_features(net: PatchDriveNet) -> list[tuple[nn.Module, str]]:
+    """The backbones that there are ImageNet features for, and their names."""
     streams = (
         (net.highres_stream.backbone, net.config.highres_backbone),
         (net.global_stream.backbone, net.config.global_backbone),
     )
-    known = [(backbone, name) for backbone, name in streams if name in PACKAGES]
-    if not known:
-        names = " and ".join(sorted({name for _, name in streams}))
-        raise ConfigError(f"pretrained: no features for {names}: expected a backbone among {', '.join(PACKAGES)}")
-    for backbone, name in known:
-        load_pretrained(backbone, name)
+    return [(backbone, name) for backbone, name in streams if name in PACKAGES]
 
 
 def load_pretrained(backbone: nn.Module, name: str) -> None:

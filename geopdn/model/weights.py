@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 2
 HEADER_KEY = "geopdn"
 ADDED = ("saliency_head.surroundings",)  # tensors that weights from before them lack; they start without effect
+TEMPORAL = "temporal."  # tensors that only weights hold which have learnt from earlier dates
 GRAPH = "onnx.highres"  # a uint8 tensor, see `geopdn.model.graph`
 MAX_HEADER_BYTES = 4_000_000
 
@@ -80,20 +81,37 @@ class LoadedModel:
     digest: str
 
 
-def save_weights(net: PatchDriveNet, header: WeightsHeader, path: Path) -> None:
-    """Write weights as `geopdn.model.storage` stores them, atomically. The same give the same bytes."""
+def save_weights(net: PatchDriveNet, header: WeightsHeader, path: Path, *, base: Path | None = None) -> None:
+    """Write weights as `geopdn.model.storage` stores them, atomically. The same give the same bytes.
+
+    Args:
+        net: the network.
+        header: says all about it.
+        path: the file.
+        base: weights of which everything but what looks at earlier dates is written again as it is stored.
+    """
     import torch
-    from safetensors.torch import save
+    from safetensors.torch import load, save
 
     from geopdn.model.storage import pack
 
-    tensors = pack(net.state_dict())
+    kept = {key: value for key, value in net.state_dict().items() if header.model.dates or not is_temporal(key)}
+    if base is None:
+        tensors = pack(kept)
+    else:
+        before = {key: value for key, value in load(base.read_bytes()).items() if not is_temporal(key)}
+        tensors = before | pack({key: value for key, value in kept.items() if is_temporal(key)})
     if net.graph is not None:
         tensors[GRAPH] = torch.frombuffer(bytearray(net.graph), dtype=torch.uint8)
     content = save(tensors, metadata={HEADER_KEY: header.to_json()})
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(content)
     temporary.replace(path)
+
+
+def is_temporal(key: str) -> bool:
+    """Whether a tensor belongs to what looks at earlier dates."""
+    return key.startswith(TEMPORAL)
 
 
 def read_header(path: Path) -> WeightsHeader:
@@ -191,6 +209,9 @@ def load_weights(path: Path) -> LoadedModel:
     expected = net.state_dict()
     for key in ADDED:
         tensors.setdefault(key, expected[key])
+    if not header.model.dates:  # a fresh module changes nothing
+        tensors = {key: value for key, value in tensors.items() if not is_temporal(key)}
+        tensors |= {key: value for key, value in expected.items() if is_temporal(key)}
     wrong = sorted(set(expected) ^ set(tensors))
     wrong += [key for key in expected if key in tensors and tensors[key].shape != expected[key].shape]
     if wrong:

@@ -12,8 +12,10 @@ from geopdn.engine import DetectOptions, detect
 from geopdn.evaluate.labelled import match_result, opened_for, truth_in
 from geopdn.evaluate.labels import Truth
 from geopdn.evaluate.matching import Matches
+from geopdn.model.temporal import MOST_DATES
 from geopdn.model.weights import LoadedModel
 from geopdn.scene import PixelSource
+from geopdn.train.dates import opened_dates, paths_of_other_dates
 from geopdn.train.places import LabelledScene, Split
 
 
@@ -34,13 +36,27 @@ def opened(scene: LabelledScene, config: TrainConfig) -> Iterator[tuple[PixelSou
 
 
 def check(
-    model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene], options: DetectOptions
+    model: LoadedModel,
+    config: TrainConfig,
+    scenes: Sequence[LabelledScene],
+    options: DetectOptions,
+    *,
+    dates: bool = False,
 ) -> list[Checked]:
-    """Search scenes and match the results with their labels."""
+    """Search scenes and match the results with their labels.
+
+    Args:
+        model: searches.
+        config: names the model's bands, and the overlap from which a detection is right.
+        scenes: are searched.
+        options: how.
+        dates: show each scene the others of its ground among them, as earlier dates.
+    """
     checked = []
     for scene in scenes:
-        with opened(scene, config) as (source, truth):
-            result = detect(source, model, options)
+        paths = paths_of_other_dates(scene, scenes) if dates else []
+        with opened(scene, config) as (source, truth), opened_dates(source, paths, config.model) as others:
+            result = detect(source, model, options, previous=others[:MOST_DATES])
         checked.append(Checked(truth, result, match_result(result, truth, iou=config.match_iou)))
     return checked
 

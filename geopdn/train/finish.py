@@ -20,13 +20,15 @@ from geopdn.evaluate.matching import Matches
 from geopdn.evaluate.precision import average_precision, best_f1, f1_at
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.storage import pack, unpack
-from geopdn.model.weights import LoadedModel, WeightsHeader, save_weights
+from geopdn.model.weights import LoadedModel, WeightsHeader, is_temporal, save_weights
 from geopdn.train.calibrate import fit_priorities, fit_saliency, fit_scores, scan_by_kind
-from geopdn.train.check import check, side
+from geopdn.train.check import Checked, check, side
 from geopdn.train.costs import measure_costs
+from geopdn.train.dates import paths_of_other_dates
 from geopdn.train.places import LabelledScene, Split
 
 DEFAULT_RECALL = 0.98
+DATES_BUDGETS = (("0.1", Budget(share=0.1)), ("0.2", Budget(share=0.2)), ("default", Budget(recall=DEFAULT_RECALL)))
 
 
 def finish(
@@ -96,6 +98,51 @@ def calibrate_again(
     return complete(model.net, header, config, scenes, path=path, say=say)
 
 
+def finish_dates(
+    net: PatchDriveNet,
+    earlier: LoadedModel,
+    config: TrainConfig,
+    scenes: Sequence[LabelledScene],
+    *,
+    path: Path,
+    base: Path,
+    provenance: dict[str, Any],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Write weights that have learnt from dates and nothing else; scored with and without them.
+
+    Args:
+        net: the trained network.
+        earlier: the weights it started from, whose calibration and scores stand.
+        config: the whole configuration.
+        scenes: all scenes with their split; those of one place are each other's dates.
+        path: weights file to write.
+        base: that of `earlier`.
+        provenance: how the training was run, for the header.
+        say: receives one line a result.
+
+    Returns:
+        The scores that stand in the header; `dates` are new.
+    """
+    net.eval()
+    learnt = {key: value for key, value in net.state_dict().items() if is_temporal(key)}
+    net.load_state_dict(earlier.net.state_dict() | unpack(pack(learnt)))
+    net.config = earlier.net.config.model_copy(update={"dates": True})
+    net.graph = earlier.net.graph
+    header = replace(earlier.header, model=net.config, training={**earlier.header.training, "dates": provenance})
+    chosen = [scene for scene in side(scenes, "validation") if paths_of_other_dates(scene, side(scenes, "validation"))]
+    scores: dict[str, Any] = {"scenes": len(chosen), "places": sorted({scene.place for scene in chosen})}
+    for name, budget in DATES_BUDGETS if chosen else ():
+        for key, dates in ((name, False), (f"{name}, dates", True)):
+            options = DetectOptions(budget=budget, keep_score=LOW_SCORE)
+            checked = check(LoadedModel(net, header, "training"), config, chosen, options, dates=dates)
+            scores[key] = _summary(checked, header.min_score)
+            say(f"validation, {key}: {scores[key]}")
+    header = replace(header, scores={**header.scores, "dates": scores})
+    save_weights(net, header, path, base=base)
+    return header.scores
+
+
 def check_same_model(model: LoadedModel, config: TrainConfig) -> None:
     """Refuse weights of another model than a configuration's.
 
@@ -127,8 +174,8 @@ def check_places(model: LoadedModel, held_out: set[str]) -> None:
 
 
 def same_weights(model: ModelConfig) -> dict[str, Any]:
-    """What weights are made for: without the views of each window, and what these were measured to cost."""
-    plain = model.model_dump(mode="json", exclude={"overview_ms_per_mpx", "views"})
+    """What weights are made for: without views and earlier dates, which can be added, and measured costs."""
+    plain = model.model_dump(mode="json", exclude={"overview_ms_per_mpx", "views", "dates"})
     for kind in plain["kinds"]:
         del kind["network_ms"]
     return plain
@@ -216,24 +263,29 @@ def score(
     }
     for name, budget in (("full", Budget(full=True)), ("default", Budget(recall=DEFAULT_RECALL))):
         checked = check(model, config, chosen, DetectOptions(budget=budget, keep_score=LOW_SCORE))
-        curve = average_precision([c.matches for c in checked])
-        best, _ = best_f1(curve)
-        pixels = sum(c.result.facts["pixels_read"] for c in checked)
-        total = sum(c.result.facts["pixels_total"] for c in checked)
-        scores[name] = {
-            "ap": _rounded(curve.ap),
-            "f1": _rounded(f1_at(curve, model.header.min_score)),
-            "best_f1": _rounded(best),
-            "recall": _rounded(curve.n_found / max(1, curve.n_truth)),
-            "share": round(pixels / max(1, total), 4),
-            "objects": curve.n_truth,
-        }
+        scores[name] = _summary(checked, model.header.min_score)
         say(f"{split}, {name}: {scores[name]}")
         if len(config.model.classes) > 1:
             scores[name]["classes"] = _by_class([c.matches for c in checked], config.model.classes)
             for label, values in scores[name]["classes"].items():
                 say(f"{split}, {name}, {label}: {values}")
     return scores
+
+
+def _summary(checked: Sequence[Checked], min_score: float) -> dict[str, Any]:
+    """Accuracy and share of the pixels of searches together; F1 at a threshold."""
+    curve = average_precision([c.matches for c in checked])
+    best, _ = best_f1(curve)
+    pixels = sum(c.result.facts["pixels_read"] for c in checked)
+    total = sum(c.result.facts["pixels_total"] for c in checked)
+    return {
+        "ap": _rounded(curve.ap),
+        "f1": _rounded(f1_at(curve, min_score)),
+        "best_f1": _rounded(best),
+        "recall": _rounded(curve.n_found / max(1, curve.n_truth)),
+        "share": round(pixels / max(1, total), 4),
+        "objects": curve.n_truth,
+    }
 
 
 def _by_class(matches: Sequence[Matches], classes: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -68,7 +68,8 @@ def train(
         WeightsError: `start` is damaged or no weights file.
         LabelError: labels cannot be used.
     """
-    from geopdn.train.finish import finish
+    from geopdn.model.weights import find_weights
+    from geopdn.train.finish import finish, finish_dates
 
     config = load_train_config(config_path)
     if steps is not None:
@@ -79,6 +80,8 @@ def train(
     scenes = find_scenes(config.data, base=config_path.resolve().parent)
     if all_places:
         scenes = [replace(scene, split="train") if scene.split == "validation" else scene for scene in scenes]
+    if config.training.only and start is None:
+        raise ConfigError("training.only adds to weights that exist: name them by --from")
     earlier = None if start is None else weights_to_start(start, config, scenes)
     check_labels(config, scenes, say=say)
     output.mkdir(parents=True, exist_ok=True)
@@ -103,7 +106,14 @@ def train(
         provenance["from"] = earlier.header.training
         provenance["places"] = sorted({*provenance["places"], *earlier.header.training.get("places", ())})
     weights = output / f"{config.name}.safetensors"
-    scores = finish(module.net, config, scenes, path=weights, provenance=provenance, say=say)
+    if config.training.only == "dates" and earlier is not None and start is not None:
+        del provenance["from"]
+        base = find_weights(start)
+        scores = finish_dates(
+            module.net, earlier, config, scenes, path=weights, base=base, provenance=provenance, say=say
+        )
+    else:
+        scores = finish(module.net, config, scenes, path=weights, provenance=provenance, say=say)
     return TrainResult(weights=weights, curve=output / "curve.png", scores=scores)
 
 
@@ -166,6 +176,13 @@ def fit(
     say(f"reading {len(chosen)} training scenes of {len({scene.place for scene in chosen})} places")
     stream = TrainingScenes(chosen, config=config)
     say(f"{sum(stream.n_objects)} labelled objects; {training.steps} steps of {training.batch} regions")
+    if config.model.dates:
+        say(f"{stream.n_dates} views of the same ground on other dates")
+        if not stream.n_dates:
+            raise ConfigError(
+                "model.dates is set, but no two training scenes of one place overlap on the map: set data.sources' "
+                "`place` so that scenes of one ground share it, and check their georeferencing"
+            )
     if stream.n_repeated:
         say(f"{stream.n_repeated} labels mark an object that another one marks: left out")
     module = PatchDriveModule(config)

@@ -18,6 +18,7 @@ from geopdn.geometry.window import Window
 from geopdn.scene import Pixels, PixelSource, Radiometry, Scene, Stretch, resolve_stretch
 from geopdn.scene.overview import Overview, open_overview
 from geopdn.scene.resample import resample
+from geopdn.train.dates import OtherDate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,7 @@ class Region:
         boxes: `[N, 5]` labelled boxes in level-0 pixels of the scene.
         labels: `[N]` class indices.
         silent: `[H, W]` True in ignore regions of the scene, level-0 pixels; None where there are none.
+        others: the region's overviews on other dates.
     """
 
     window: Window
@@ -41,6 +43,7 @@ class Region:
     boxes: NDArray[np.float64]
     labels: NDArray[np.int64]
     silent: NDArray[np.bool_] | None = None
+    others: tuple[OtherDate, ...] = ()
 
 
 class SceneImages(RasterDataset):  # type: ignore[misc]
@@ -67,6 +70,7 @@ class SceneImages(RasterDataset):  # type: ignore[misc]
             with open_overview(self.source, level=config.overview_level, stretch=self.stretch) as overview:
                 side = overview.size
                 self.overview = overview.read(Window(0, 0, side.height, side.width, config.overview_level))
+        self.others: tuple[OtherDate, ...] = ()
 
     def region_window(self, query: Sequence[slice]) -> Window:
         """The region of a query, aligned to overview pixels and moved inside the scene where it fits."""
@@ -88,6 +92,9 @@ class SceneImages(RasterDataset):  # type: ignore[misc]
             "pixels": self.pixels,
             "stretch": self.stretch,
             "overview": crop_overview(self.overview, window, step=self.step),
+            "others": tuple(
+                OtherDate(crop_overview(date.overview, window, step=self.step), date.days) for date in self.others
+            ),
         }
 
 
@@ -126,7 +133,10 @@ def merge_samples(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def to_region(sample: dict[str, Any]) -> Region:
     """A merged sample as a record."""
     return Region(
-        **{key: sample[key] for key in ("window", "pixels", "overview", "stretch", "boxes", "labels", "silent")}
+        **{
+            key: sample[key]
+            for key in ("window", "pixels", "overview", "stretch", "boxes", "labels", "silent", "others")
+        }
     )
 
 

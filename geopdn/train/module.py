@@ -16,9 +16,10 @@ from geopdn.model.controller import modulation, patch_statistics
 from geopdn.model.fusion import sample_grid
 from geopdn.model.losses import box_loss, count_loss, focal_heat_loss, redirected_count_loss
 from geopdn.model.patchdrivenet import PatchDriveNet
-from geopdn.model.pretrained import start_pretrained
+from geopdn.model.pretrained import backbones_with_features, start_pretrained
 from geopdn.model.saliency import Saliency
 from geopdn.model.streams import GlobalFeatures, PatchFeatures
+from geopdn.model.temporal import EarlierDates
 from geopdn.train.samples import Sample
 
 FOUND_SCORE = 0.3
@@ -43,6 +44,10 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
         if config.training.pretrained:
             start_pretrained(net)
         self.net = net.to(memory_format=torch.channels_last)  # a fifth faster on CPUs
+        if config.training.only == "dates":
+            self.net.requires_grad_(False)
+            self.net.temporal.requires_grad_(True)
+            self.net.eval()  # norms keep their statistics; Lightning leaves the modes of modules as they are
 
     def transfer_batch_to_device(self, batch: Sample, device: torch.device, dataloader_index: int) -> Sample:
         """Lightning's own transfer refuses frozen dataclasses."""
@@ -52,7 +57,8 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
     def training_step(self, batch: Sample, batch_index: int) -> Tensor:
         """One step; logs each part of the loss."""
         del batch_index
-        features, saliency = self.net.look(batch.overview.contiguous(memory_format=torch.channels_last))
+        dates = EarlierDates(batch.earlier, batch.known, batch.days) if batch.earlier.shape[1] else None
+        features, saliency = self.net.look(batch.overview.contiguous(memory_format=torch.channels_last), dates)
         patch = self.net.highres_stream(batch.windows.contiguous(memory_format=torch.channels_last))
         context, fused = self._context(batch, features, patch)
         maps = self.net.head(patch.head, context)
@@ -139,14 +145,27 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
         return redirected_count_loss(rate, factor, batch.counts, unseen) + 0.1 * stop
 
     def configure_optimizers(self) -> Any:
-        """AdamW; linear warm-up, then cosine to 2 %. No decay of norms, biases and priorities."""
+        """AdamW; linear warm-up, then cosine to 2 %. No decay of norms, biases and priorities.
+
+        What started from ImageNet features learns at `pretrained_rate` of the others' rate (discriminative learning
+        rates, Howard and Ruder 2018).
+        """
         training = self.config.training
-        decayed = [p for name, p in self.named_parameters() if p.ndim > 1 and "theta" not in name]
-        plain = [p for name, p in self.named_parameters() if p.ndim <= 1 or "theta" in name]
-        optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": training.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=training.learning_rate,
-        )
+        known = backbones_with_features(self.net) if training.pretrained else []
+        started = {id(p) for backbone, _ in known for p in backbone.parameters()}
+        groups = []
+        for rate, inside in ((1.0, False), (training.pretrained_rate, True)):
+            for decay, decayed in ((training.weight_decay, True), (0.0, False)):
+                members = [
+                    p
+                    for name, p in self.named_parameters()
+                    if p.requires_grad
+                    and (id(p) in started) is inside
+                    and (p.ndim > 1 and "theta" not in name) is decayed
+                ]
+                if members:
+                    groups.append({"params": members, "weight_decay": decay, "lr": rate * training.learning_rate})
+        optimiser = torch.optim.AdamW(groups)
 
         def share(step: int) -> float:
             if step < training.warmup:

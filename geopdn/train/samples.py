@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,11 +16,13 @@ from geopdn.geometry import boxes as obb
 from geopdn.model.streams import pack_overview
 from geopdn.model.targets import cell_counts, window_targets
 from geopdn.scene import Pixels
+from geopdn.train.dates import AWAY_PX, SHOWN, moved, nothing_shown
 from geopdn.train.geodata import Region
 from geopdn.train.overviews import Reduce, draw_reduction
 from geopdn.train.radiance import Radiance, draw_radiance, recoloured
 
 LEVEL_PIXEL_MARGIN = 4
+DATES = ("earlier", "known", "days")
 NEAR = 0.01  # of a score map's target: so near a labelled object the labels tell, also in ignore regions
 
 
@@ -38,6 +40,8 @@ class Sample:
         place: `[n, 3]` top row, left column and extent of each window in level-0 pixels of the region.
         level: `[n]` level it was read at.
         objects: `[m, 7]` window, x, y (head positions), size class, level, long and short side (head positions).
+        earlier: `[T, 3C + 2, h, w]` overviews of other dates, `known` `[T, h/4, w/4]` and `days` `[T]`: see
+            `geopdn.model.temporal.EarlierDates`. T is 0 for models that learn nothing from dates.
     """
 
     overview: Tensor
@@ -51,6 +55,9 @@ class Sample:
     place: Tensor
     level: Tensor
     objects: Tensor
+    earlier: Tensor
+    known: Tensor
+    days: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +186,7 @@ def make_sample(region: Region, *, model: ModelConfig, training: TrainingConfig,
         for _ in range(training.windows)
     ]
     objects = [torch.cat([torch.full((len(c[7]), 1), float(i)), c[7]], 1) for i, c in enumerate(cut)]
+    earlier, known, days = _earlier(region, symmetry, model=model, training=training, rng=rng)
     return Sample(
         overview=overview,
         cell_valid=cell_valid,
@@ -191,7 +199,30 @@ def make_sample(region: Region, *, model: ModelConfig, training: TrainingConfig,
         place=torch.stack([c[5] for c in cut]),
         level=torch.tensor([c[6] for c in cut]),
         objects=torch.cat(objects),
+        earlier=earlier,
+        known=known,
+        days=days,
     )
+
+
+def _earlier(
+    region: Region, symmetry: Symmetry, *, model: ModelConfig, training: TrainingConfig, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One to `SHOWN` of a region's other dates, each in light of its own and a little aside."""
+    height, width = region.overview.valid.shape
+    n = SHOWN if model.dates else 0
+    packed, known, days = nothing_shown(model, height=height, width=width, n=n)
+    if not n or not region.others:
+        return packed, known, days
+    chosen = rng.permutation(len(region.others))[: int(rng.integers(1, SHOWN + 1))]
+    for t, index in enumerate(chosen):
+        date = region.others[int(index)]
+        rows, cols = (int(by) for by in rng.integers(-AWAY_PX, AWAY_PX + 1, 2))
+        shown = replace(region, overview=moved(date.overview, rows=rows, cols=cols))
+        radiance = draw_radiance(rng, n_bands=len(model.bands), strength=training.gain)
+        packed[t], cells = _overview(shown, symmetry=symmetry, radiance=radiance, rng=rng)
+        known[t], days[t] = cells[0], date.days
+    return packed, known, days
 
 
 def _overview(
@@ -295,7 +326,9 @@ def collate(samples: list[Sample]) -> Sample:
         shifted = sample.objects.clone()
         shifted[:, 0] += i * n
         objects.append(shifted)
-    stack = {name: torch.stack([getattr(s, name) for s in samples]) for name in ("overview", "cell_valid", "counts")}
+    stack = {
+        name: torch.stack([getattr(s, name) for s in samples]) for name in ("overview", "cell_valid", "counts", *DATES)
+    }
     flat = {
         name: torch.cat([getattr(s, name) for s in samples])
         for name in ("windows", "heat", "weight", "box", "told", "place", "level")

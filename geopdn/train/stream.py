@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from geopdn.config import TrainConfig
 from geopdn.evaluate.labels import read_labels
 from geopdn.scene.frame import frame_of
+from geopdn.train.dates import other_dates, paths_of_other_dates
 from geopdn.train.geodata import SceneImages, SceneLabels, box_centres_on_map, merge_samples, to_region
 from geopdn.train.places import LabelledScene
 from geopdn.train.sampler import ObjectGeoSampler
@@ -45,10 +46,13 @@ class TrainingScenes:
         self.datasets: list[Any] = []
         self.samplers: list[ObjectGeoSampler] = []
         self.n_objects: list[int] = []
-        self.n_repeated = 0
+        self.n_repeated = self.n_dates = 0
         model, training = config.model, config.training
         for done, scene in enumerate(scenes):
             images = SceneImages(str(scene.path), config=model, region_px=training.region_px)
+            if model.dates:
+                images.others = other_dates(images.source, paths_of_other_dates(scene, scenes), model)
+                self.n_dates += len(images.others)
             truth = read_labels(
                 scene.labels,
                 frame_of(images.source),

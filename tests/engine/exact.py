@@ -13,6 +13,7 @@ from geopdn.model.head import Decoded
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.saliency import Saliency
 from geopdn.model.streams import GlobalFeatures, PatchFeatures
+from geopdn.model.temporal import EarlierDates
 from geopdn.model.weights import LoadedModel, WeightsHeader
 
 
@@ -32,7 +33,8 @@ class ExactNet(PatchDriveNet):
 
     target_px = 12.0
 
-    def look(self, overview: Tensor) -> tuple[GlobalFeatures, Saliency]:
+    def look(self, overview: Tensor, earlier: EarlierDates | None = None) -> tuple[GlobalFeatures, Saliency]:
+        del earlier
         step = 1 << self.config.overview_level
         lit = (overview[:, :1] - 0.06).clamp_min(0) * step**2  # scene pixels of targets under each overview pixel
         bright = F.avg_pool2d(lit, 4) * 16 / self.target_px**2

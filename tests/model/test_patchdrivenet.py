@@ -14,7 +14,7 @@ from geopdn.errors import ConfigError
 from geopdn.geometry.boxes import corners
 from geopdn.model.backbones import make_backbone
 from geopdn.model.controller import PatchDriveController, modulation
-from geopdn.model.fusion import Fusion, TemporalFusion
+from geopdn.model.fusion import Fusion
 from geopdn.model.head import HeadMaps, decode
 from geopdn.model.losses import count_loss, focal_heat_loss, hellinger_distance
 from geopdn.model.patchdrivenet import PatchDriveNet, rgb_config
@@ -88,20 +88,6 @@ def test_backbones_by_name_start_at_stride_4(name):
 def test_unknown_backbones_are_refused(name):
     with pytest.raises(ConfigError, match="backbone"):
         make_backbone(name, n_in=3)
-
-
-def test_temporal_fusion_of_one_date_is_the_identity_and_missing_dates_change_nothing():
-    temporal = TemporalFusion(grid=16, dim=32, heads=4)
-    torch.nn.init.normal_(temporal.out.weight)
-    grid, earlier = torch.rand(2, 16, 3, 5), torch.rand(2, 3, 16, 3, 5)
-    assert temporal(grid) is grid
-    missing = torch.tensor([[True, True, True], [False, True, True]])
-    fused = temporal(grid, earlier, torch.tensor([[3.0, 9, 30]] * 2), missing)
-    assert torch.equal(fused[0], grid[0])
-    assert not torch.allclose(fused[1], grid[1])
-    changed = earlier.clone()
-    changed[1, 1:] = 7.0
-    assert torch.allclose(temporal(grid, changed, torch.tensor([[3.0, 9, 30]] * 2), missing), fused)
 
 
 def test_fusion_starts_as_the_identity_and_ignores_padding():
