@@ -100,7 +100,7 @@ def materials(tmp_path_factory):
     labels.assign(kind=labels["label"]).to_file(folder / "labels.gpkg", layer="labels")
     (folder / "scenes").mkdir()
     with rasterio.open(ROOT / "sample_scenes" / "airport.tif") as source:
-        inside = {"scene.tif": (1024, 832, 768)}
+        inside = {"scene.tif": (1024, 832, 768), "scene-april.tif": (960, 800, 768)}
         for number, at in enumerate(shapely.get_coordinates(labels.geometry.centroid.values)[::9]):
             col, row = (int(edge) for edge in ~source.transform @ tuple(at))
             inside[f"scenes/place{number}.tif"] = (max(col - 260, 0), max(row - 260, 0), 520)

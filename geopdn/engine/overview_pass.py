@@ -212,7 +212,9 @@ class _Looker:
         value, known = None if self._earlier else _single_value(view, tile.core), self._known
         if value is not None and known is not None and known[0] == value:
             return tile, known[1]
-        packed, valid = _tensor(view, self._device, statistics=self.statistics), _cells(view.valid)
+        alone = self._net.means_stream is not None and (view.low is None or not self.statistics)
+        packed = _means(view, self._device) if alone else self._packed(view)
+        valid = _cells(view.valid)
         del view  # tens of megabytes that the network does not need
         give_back()
         earlier = None if self._earlier is None else self._earlier.read(tile.view, self._packed)
@@ -246,6 +248,17 @@ def _single_value(view: Overview, core: Window) -> bytes | None:
     return b"".join(
         [*(corner.tobytes() for corner in corners), repr((view.valid.shape, core.height, core.width)).encode()]
     )
+
+
+def _means(view: Overview, device: torch.device) -> Tensor:
+    """The network's input `[1, C + 1, H, W]` of means alone, band by band."""
+    n, height, width = view.mean.shape
+    valid = torch.from_numpy(view.valid)
+    packed = torch.empty(1, n + 1, height, width, memory_format=torch.channels_last)
+    for band in range(n):
+        torch.mul(torch.from_numpy(view.mean[band]), valid, out=packed[0, band])
+    packed[0, n] = valid
+    return packed.to(device)
 
 
 def _tensor(view: Overview, device: torch.device, *, statistics: bool) -> Tensor:

@@ -16,6 +16,7 @@ from geopdn.model.controller import DriveAdvice, PatchDriveController, modulatio
 from geopdn.model.folded import FOLDABLE, folded
 from geopdn.model.fusion import Fusion, sample_grid
 from geopdn.model.head import Decoded, DetectionHead, HeadMaps, decode
+from geopdn.model.means import MeansStream, means_stream
 from geopdn.model.runtime import OnnxStream, is_installed
 from geopdn.model.saliency import PatchPriorities, Saliency, SaliencyHead
 from geopdn.model.scores import ScoreCurves
@@ -86,6 +87,7 @@ class PatchDriveNet(nn.Module):
         self.num_patches = num_patches
         self.graph: bytes | None = None  # of the high-resolution stream, for another runtime
         self.runtime: OnnxStream | None = None  # which looks at windows instead of torch
+        self.means_stream: MeansStream | None = None  # the global stream for overviews that hold means alone
         self.global_stream = GlobalStream(
             make_backbone(config.global_backbone, n_in=overview_channels(n_bands)),
             width=config.neck,
@@ -138,11 +140,21 @@ class PatchDriveNet(nn.Module):
         ready = folded(self.to(torch.device(device)).eval(), images=images).to(memory_format=torch.channels_last)
         if many and self.graph is not None and torch.device(device).type == "cpu" and is_installed():
             ready.runtime = OnnxStream(ready, self.graph)
-        return in_strips(ready) if strips and torch.device(device).type == "cpu" else ready
+        ready = in_strips(ready) if strips and torch.device(device).type == "cpu" else ready
+        ready.means_stream = means_stream(ready.global_stream, n_bands=len(self.config.bands))
+        return ready
 
     def look(self, overview: Tensor, earlier: EarlierDates | None = None) -> tuple[GlobalFeatures, Saliency]:
-        """Stages 1 and 2: overview `[B, 3C + 2, H, W]`, and those of earlier dates -> features and expected counts."""
-        features = self.temporal(self.global_stream(overview), earlier, self.global_stream)
+        """Stages 1 and 2: the overview, and those of earlier dates -> features and expected counts.
+
+        Args:
+            overview: `[B, 3C + 2, H, W]`, see `pack_overview`; where there is a `means_stream` also `[B, C + 1, H, W]`
+                of `pack_means`.
+            earlier: other dates.
+        """
+        alone = self.means_stream is not None and overview.shape[1] == len(self.config.bands) + 1
+        now = self.means_stream(overview) if self.means_stream is not None and alone else self.global_stream(overview)
+        features = self.temporal(now, earlier, self.global_stream)
         return features, self.saliency_head(features.cells)
 
     def inspect(self, windows: Tensor, context: Tensor | None) -> tuple[PatchFeatures, HeadMaps]:

@@ -42,6 +42,15 @@ def pack_overview(mean: Tensor, low: Tensor | None, high: Tensor | None, valid: 
     )
 
 
+def pack_means(mean: Tensor, valid: Tensor) -> Tensor:
+    """The input of `geopdn.model.means.MeansStream`, where minima and maxima are not known; arguments as above.
+
+    Returns:
+        `[B, C + 1, H, W]`.
+    """
+    return torch.cat([mean * valid, valid], 1)
+
+
 def overview_of(pixels: Tensor, valid: Tensor, *, step: int) -> Tensor:
     """`pack_overview` computed from full-resolution pixels.
 
