@@ -33,6 +33,7 @@ from qgis.core import (
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterFile,
     QgsProcessingParameterFileDestination,
+    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
@@ -95,7 +96,9 @@ class GeopdnDetect(QgsProcessingAlgorithm):
             "<p>Looks closely only where objects are to be expected, and adds what was found, and what was looked at, "
             "to the map.</p><p><b>Budget</b>: a share of the pixels (0.2), a number of windows (64w), seconds (30s) or "
             "full. Left empty, the search ends at the <b>recall target</b>: the share of what a full scan would find."
-            "</p><p><b>Area</b>: polygons of a layer (the selected ones, if you wish), or an extent.</p>"
+            "</p><p><b>Earlier scenes</b> of the same ground, on any grid, tell models that have learnt from some where "
+            "to look; scenes of other ground are left out.</p><p><b>Area</b>: polygons of a layer (the selected ones, "
+            "if you wish), or an extent.</p>"
         )
 
     def initAlgorithm(self, _configuration=None) -> None:  # noqa: ANN001
@@ -111,6 +114,11 @@ class GeopdnDetect(QgsProcessingAlgorithm):
         self.addParameter(QgsProcessingParameterString("BUDGET", "Budget (0.2, 64w, 30s or full)", optional=True))
         self.addParameter(
             number("RECALL", "Recall target", number.Double, 0.98, optional=True, minValue=0.01, maxValue=1)
+        )
+        self.addParameter(
+            QgsProcessingParameterMultipleLayers(
+                "PREVIOUS", "Earlier scenes of the same ground", QgsProcessing.TypeRaster, optional=True
+            )
         )
         self.addParameter(
             QgsProcessingParameterFeatureSource(
@@ -194,16 +202,9 @@ class GeopdnDetect(QgsProcessingAlgorithm):
     def _arguments(self, parameters, context, folder: Path) -> list:  # noqa: ANN001
         """What geopdn is asked for."""
         scene = self.parameterAsRasterLayer(parameters, "SCENE", context)
-        if scene is None or scene.providerType() != "gdal":
-            raise QgsProcessingException(
-                "The scene is not a raster file: choose a layer that is one, or save it as one"
-            )
-        source = scene.source().split("|")[0]
-        if source.startswith("/vsicurl/"):
-            source = source[len("/vsicurl/") :]
-        elif Path(source).exists():
-            source = str(Path(source).absolute())  # geopdn runs in a folder of its own
-        wanted = ["detect", source, "--json", "--progress-json"]
+        wanted = ["detect", raster_file(scene, "The scene"), "--json", "--progress-json"]
+        for earlier in self.parameterAsLayerList(parameters, "PREVIOUS", context):
+            wanted += ["--previous", raster_file(earlier, "An earlier scene")]
         model = self.parameterAsString(parameters, "WEIGHTS", context) or self._model(parameters, context)
         if model != FITTING:
             wanted += ["--model", model]
@@ -242,6 +243,20 @@ class GeopdnDetect(QgsProcessingAlgorithm):
         if problem:
             raise QgsProcessingException(f"The area to search in cannot be written: {problem}")
         return path
+
+
+def raster_file(layer, what: str) -> str:  # noqa: ANN001
+    """The file or URL of a raster layer, as geopdn, which runs in a folder of its own, takes it.
+
+    Raises:
+        QgsProcessingException: it is of another kind.
+    """
+    if layer is None or layer.providerType() != "gdal":
+        raise QgsProcessingException(f"{what} is not a raster file: choose a layer that is one, or save it as one")
+    source = layer.source().split("|")[0]
+    if source.startswith("/vsicurl/"):
+        return source[len("/vsicurl/") :]
+    return str(Path(source).absolute()) if Path(source).exists() else source
 
 
 def search(command: list, *, feedback, folder: Path):  # noqa: ANN001, ANN201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -152,12 +153,15 @@ def test_model_recall_and_area_reach_geopdn(run, tmp_path) -> None:
     area = geopandas.read_file(tmp_path / "area.gpkg")
     assert area.crs.to_epsg() == 32631
     assert area.total_bounds.tolist() == [431100, 4868000, 431600, 4868500]
+    assert "--previous" not in given
     own = tmp_path / "own.safetensors"
     own.write_bytes(b"")
     polygons = tmp_path / "polygons.geojson"
     area.to_crs(4326).to_file(polygons)
-    seen, call = run(WEIGHTS=str(own), AREA=str(polygons))
+    earlier = [str(shutil.copyfile(SCENE, tmp_path / f"{name}.tif")) for name in ("may", "june")]
+    seen, call = run(WEIGHTS=str(own), AREA=str(polygons), PREVIOUS=earlier)
     assert seen["error"] == ""
+    assert [call["given"][i + 1] for i, word in enumerate(call["given"]) if word == "--previous"] == earlier
     assert (value(call["given"], "--model"), value(call["given"], "--recall")) == (str(own), "0.98")
     again = geopandas.read_file(tmp_path / "area.gpkg")
     assert again.crs.to_epsg() == 4326
