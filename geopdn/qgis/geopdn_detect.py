@@ -96,7 +96,7 @@ class GeopdnDetect(QgsProcessingAlgorithm):
             "<p>Looks closely only where objects are to be expected, and adds what was found, and what was looked at, "
             "to the map.</p><p><b>Budget</b>: a share of the pixels (0.2), a number of windows (64w), seconds (30s) or "
             "full. Left empty, the search ends at the <b>recall target</b>: the share of what a full scan would find."
-            "</p><p><b>Earlier scenes</b> of the same ground, on any grid, tell models that have learnt from some where "
+            "</p><p><b>Earlier scenes</b> of the same ground, on any grid, tell models that learnt from some where "
             "to look; scenes of other ground are left out.</p><p><b>Area</b>: polygons of a layer (the selected ones, "
             "if you wish), or an extent.</p>"
         )
