@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 LEVEL_OF_SCALE = {0.5: 1, 0.25: 2, 0.125: 3, 0.0625: 4}
+MOST_DATES = 8  # earlier dates of the same ground that are looked at, at most
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -105,7 +105,7 @@ def opened(
 def opened_dates(
     paths: Sequence[str], item: Opened, *, reading: Reading, announce: Callable[[str], None] | None = None
 ) -> Iterator[tuple["Scene", ...]]:
-    """Open earlier dates of a scene's ground; the scene itself and scenes of other ground are left out.
+    """Open earlier dates of a scene's ground; the scene itself, scenes of other ground and too many are left out.
 
     Args:
         paths: of the other dates.
@@ -117,7 +117,9 @@ def opened_dates(
         ConfigError: the model has learnt nothing from earlier dates.
         SceneError: one cannot be opened, or none of them shows ground of the scene.
     """
+    from geopdn.config import MOST_DATES
     from geopdn.scene.coregister import overlap
+    from geopdn.scene.dates import nearest_in_time
 
     header, scene = item.header, item.scene
     if paths and not header.model.dates:
@@ -140,7 +142,12 @@ def opened_dates(
             raise SceneError(
                 f"none of the earlier dates overlaps {scene.name} on the map: expected scenes of the same ground"
             )
-        yield tuple(dates)
+        chosen = nearest_in_time(scene, dates, most=MOST_DATES)
+        if len(chosen) < len(dates) and announce is not None:
+            announce(
+                f"{len(dates)} earlier dates show ground of {scene.name}: the {MOST_DATES} nearest in time are taken"
+            )
+        yield tuple(chosen)
 
 
 def same_file(first: str, second: str) -> bool:

@@ -6,21 +6,20 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from geopdn.config import MOST_DATES
 from geopdn.errors import ConfigError, EarlierDateWarning, SceneReadError
 from geopdn.geometry.window import Window
-from geopdn.model.temporal import MOST_DATES, EarlierDates
+from geopdn.model.temporal import EarlierDates
 from geopdn.scene import PixelSource, Radiometry, Stretch, resolve_stretch
 from geopdn.scene.coregister import CoregisteredScene, coregister
+from geopdn.scene.dates import days_between
 from geopdn.scene.overview import Overview, OverviewReader, open_overview
-
-SECONDS_A_DAY = 86_400.0
 
 Packed = Callable[[Overview], Tensor]
 """The network's input `[1, 3C + 2, H, W]` of a part of an overview."""
@@ -59,16 +58,6 @@ def dates_of(source: PixelSource, previous: Sequence[PixelSource], *, radiometry
         Date(coregister(one, source), resolve_stretch(one, radiometry), days_between(one.datetime, source.datetime))
         for one in previous
     )
-
-
-def days_between(first: str, second: str) -> float:
-    """Days between two times in ISO 8601, never negative; 0 where one is not known."""
-    try:
-        stamps = [datetime.fromisoformat(text) for text in (first, second)]
-    except ValueError:
-        return 0.0
-    one, other = (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC) for stamp in stamps)
-    return abs((one - other).total_seconds()) / SECONDS_A_DAY
 
 
 class DateReaders:

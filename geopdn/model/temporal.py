@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from geopdn.model.fusion import N_FREQUENCIES, fourier
 from geopdn.model.streams import CELL_STRIDE, GRID_STRIDE, GlobalFeatures
 
-MOST_DATES = 8
 LONGEST_GAP = 16.0  # of the slowest wave, in natural logarithms of days
 
 

@@ -1,9 +1,9 @@
-"""Co-registered stacks of dates as lazy xarray arrays."""
+"""Dates of the same ground: how far apart they are, and co-registered stacks of them as lazy xarray arrays."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from geopdn.scene.reader import PixelSource
 
 CHUNK_PX = 1024
+SECONDS_A_DAY = 86_400.0
+
+Dated = TypeVar("Dated", bound="PixelSource")
 
 
 def stack_dates(
@@ -75,6 +78,24 @@ def stack_dates(
         array = array.rio.write_crs(scene.crs)
     placed: xarray.DataArray = array.rio.write_transform(transform)
     return placed
+
+
+def days_between(first: str, second: str) -> float:
+    """Days between two times in ISO 8601, never negative; 0 where one is not known."""
+    one, other = _time(first), _time(second)
+    if np.isnat(one) or np.isnat(other):
+        return 0.0
+    return float(abs(one - other) / np.timedelta64(1, "s")) / SECONDS_A_DAY
+
+
+def nearest_in_time(scene: PixelSource, others: Sequence[Dated], *, most: int) -> list[Dated]:
+    """Some dates of a scene's ground, in the order given: all, or those nearest in time, those of unknown time last."""
+    if len(others) <= most:
+        return list(others)
+    now = _time(scene.datetime)
+    gaps = [abs(_time(other.datetime) - now) for other in others]
+    order = sorted(range(len(others)), key=lambda i: (bool(np.isnat(gaps[i])), gaps[i], i))
+    return [others[i] for i in sorted(order[:most])]
 
 
 def _time(text: str) -> np.datetime64:

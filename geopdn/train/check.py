@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from geopdn.config import TrainConfig
+from geopdn.config import MOST_DATES, TrainConfig
 from geopdn.detections import RunResult
 from geopdn.engine import DetectOptions, detect
 from geopdn.evaluate.labelled import match_result, opened_for, truth_in
 from geopdn.evaluate.labels import Truth
 from geopdn.evaluate.matching import Matches
-from geopdn.model.temporal import MOST_DATES
 from geopdn.model.weights import LoadedModel
 from geopdn.scene import PixelSource
 from geopdn.train.dates import opened_dates, paths_of_other_dates

@@ -12,11 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geopdn.config import ModelConfig
+from geopdn.config import MOST_DATES, ModelConfig
 from geopdn.engine.dates import Date, dates_of
 from geopdn.geometry.window import Window
 from geopdn.model.streams import overview_channels
-from geopdn.model.temporal import MOST_DATES
 from geopdn.scene import PixelSource, Radiometry, Scene
 from geopdn.scene.coregister import overlap
 from geopdn.scene.overview import Overview, open_overview

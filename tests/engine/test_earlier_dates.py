@@ -11,11 +11,11 @@ from affine import Affine
 from geopdn.budget import Budget
 from geopdn.config import ModelConfig, RadiometryConfig, WindowKind
 from geopdn.engine import DetectOptions, detect, saliency_of
-from geopdn.engine.dates import days_between
 from geopdn.errors import ConfigError, EarlierDateWarning, GeopdnWarning, SceneError
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.weights import LoadedModel, WeightsHeader
 from geopdn.scene import Scene
+from geopdn.scene.dates import days_between, nearest_in_time
 
 SIDE = 1024
 TRANSFORM = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
@@ -143,3 +143,15 @@ def test_models_that_know_no_dates_and_scenes_of_other_ground_are_refused(write)
 )
 def test_days_between_two_times(first, second, days):
     assert days_between(first, second) == days
+
+
+def test_of_too_many_dates_the_nearest_in_time_are_taken():
+    class Dated:
+        def __init__(self, datetime):
+            self.datetime = datetime
+
+    others = [Dated(text) for text in ("2020-01-01", "", "2024-05-03", "2024-04-01", "2024-05-09")]
+    chosen = nearest_in_time(Dated("2024-05-01"), others, most=3)
+    assert [one.datetime for one in chosen] == ["2024-05-03", "2024-04-01", "2024-05-09"]
+    assert nearest_in_time(Dated(""), others, most=2) == others[:2]
+    assert nearest_in_time(Dated(""), others, most=9) == others
