@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +102,9 @@ class PatchDriveNet(nn.Module):
             dim=config.dim,
         )
         self.fusion = Fusion(grid=config.grid, dim=config.dim, heads=config.heads)
-        self.temporal = TemporalFusion(cells=config.neck, grid=config.grid, heads=config.heads)
+        self.temporal = TemporalFusion(
+            cells=config.neck, grid=config.grid, heads=config.heads, n_sizes=config.n_size_classes
+        )
         self.head = DetectionHead(config.neck, n_classes=len(config.classes), context=config.grid)
         self.score_curves = ScoreCurves(1 + max(kind.level for kind in config.kinds))
 
@@ -155,7 +157,8 @@ class PatchDriveNet(nn.Module):
         alone = self.means_stream is not None and overview.shape[1] == len(self.config.bands) + 1
         now = self.means_stream(overview) if self.means_stream is not None and alone else self.global_stream(overview)
         features = self.temporal(now, earlier, self.global_stream)
-        return features, self.saliency_head(features.cells)
+        saliency = self.saliency_head(features.cells)
+        return features, replace(saliency, rate=self.temporal.calibrated(saliency.rate, earlier))
 
     def inspect(self, windows: Tensor, context: Tensor | None) -> tuple[PatchFeatures, HeadMaps]:
         """Stage 3 and the head: windows `[n, C, s, s]`, grid vectors `[n, G]` or None -> features, raw maps.

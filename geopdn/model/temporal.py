@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from geopdn.model.curves import bent
 from geopdn.model.fusion import N_FREQUENCIES, fourier
+from geopdn.model.saliency import KNOTS
 from geopdn.model.streams import CELL_STRIDE, GRID_STRIDE, GlobalFeatures
 
 LONGEST_GAP = 16.0  # of the slowest wave, in natural logarithms of days
@@ -107,10 +109,17 @@ class TemporalFusion(nn.Module):
         cells: channels of the cells.
         grid: channels of the grid.
         heads: attention heads, or the most that divide the channels of the grid.
+        n_sizes: size classes K.
+
+    Attributes:
+        calibration: `[K, len(KNOTS)]` what rates with dates are worth, fitted after training (`geopdn.model.curves`).
     """
 
-    def __init__(self, *, cells: int, grid: int, heads: int) -> None:
+    calibration: Tensor
+
+    def __init__(self, *, cells: int, grid: int, heads: int, n_sizes: int) -> None:
         super().__init__()
+        self.register_buffer("calibration", torch.zeros(n_sizes, len(KNOTS)))
         heads = math.gcd(grid, heads)
         self.cells = TemporalAttention(cells, dim=grid, heads=heads)
         self.grid = TemporalAttention(grid, dim=grid, heads=heads)
@@ -136,3 +145,11 @@ class TemporalFusion(nn.Module):
             cells=self.cells(now.cells, [x.cells for x in seen], earlier.known, earlier.days),
             grid=self.grid(now.grid, [x.grid for x in seen], known, earlier.days),
         )
+
+    def calibrated(self, rate: Tensor, earlier: EarlierDates | None) -> Tensor:
+        """Rates `[B, K, h, w]` where a date shows the cell brought to what was found on places held out."""
+        if earlier is None or not earlier.overviews.shape[1] or not self.calibration.any():
+            return rate
+        logs = rate.clamp_min(1e-9).log().flatten(2)
+        bent_rate = bent(logs, self.calibration, KNOTS).exp().view_as(rate)
+        return torch.where(earlier.known.amax(1, keepdim=True) > 0, bent_rate, rate)

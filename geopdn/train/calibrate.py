@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from geopdn.budget import Budget
-from geopdn.config import TrainConfig
+from geopdn.config import MOST_DATES, TrainConfig
 from geopdn.engine import DetectOptions, saliency_rates
 from geopdn.evaluate.labels import Truth
 from geopdn.evaluate.regions import pixels_in
@@ -23,6 +23,7 @@ from geopdn.model.targets import cell_counts, size_classes
 from geopdn.model.weights import LoadedModel
 from geopdn.train.check import Checked, check, opened
 from geopdn.train.curves import fit_probabilities, fit_rates, fit_surroundings
+from geopdn.train.dates import opened_dates, paths_of_other_dates
 from geopdn.train.places import LabelledScene
 
 LOW_RAW = 0.03  # of the head's scores
@@ -121,14 +122,40 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
     net.saliency_head.surroundings.copy_(values)
 
 
+def fit_dates(model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene]) -> None:
+    """Fit what rates are worth where other dates are seen, on scenes that have some; without any they stay.
+
+    What was learnt from dates is surer of the ground that it was trained on than of any other.
+    """
+    net = model.net
+    dated = [scene for scene in scenes if paths_of_other_dates(scene, scenes)]
+    if not dated:
+        return
+    net.temporal.calibration.zero_()
+    surroundings = net.saliency_head.surroundings.clone()
+    net.saliency_head.surroundings.zero_()  # they are applied afterwards
+    known = list(_cells(model, config, dated, dates=True))
+    net.saliency_head.surroundings.copy_(surroundings)
+    curves = [
+        fit_rates(
+            torch.from_numpy(np.concatenate([np.log(rate[k][valid] + 1e-9) for rate, valid, _ in known])),
+            torch.from_numpy(np.concatenate([true[k][valid] for _, valid, true in known])),
+            KNOTS,
+        )
+        for k in range(config.model.n_size_classes)
+    ]
+    net.temporal.calibration.copy_(torch.stack(curves))
+
+
 def _cells(
-    model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene]
+    model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene], *, dates: bool = False
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]]:
-    """Rates `[K, h, w]`, valid cells `[h, w]` and objects `[K, h, w]` of each scene."""
+    """Rates `[K, h, w]`, valid cells `[h, w]` and objects `[K, h, w]` of each scene, shown its other dates or not."""
     net = model.net
     for scene in scenes:
-        with opened(scene, config) as (source, truth):
-            rate, valid = saliency_rates(source, model)
+        paths = paths_of_other_dates(scene, scenes) if dates else []
+        with opened(scene, config) as (source, truth), opened_dates(source, paths, config.model) as others:
+            rate, valid = saliency_rates(source, model, previous=others[:MOST_DATES])
         true = cell_counts(
             truth.boxes,
             shape=rate.shape[1:],

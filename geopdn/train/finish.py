@@ -21,7 +21,7 @@ from geopdn.evaluate.precision import average_precision, best_f1, f1_at
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.storage import pack, unpack
 from geopdn.model.weights import LoadedModel, WeightsHeader, is_temporal, save_weights
-from geopdn.train.calibrate import fit_priorities, fit_saliency, fit_scores, scan_by_kind
+from geopdn.train.calibrate import fit_dates, fit_priorities, fit_saliency, fit_scores, scan_by_kind
 from geopdn.train.check import Checked, check, side
 from geopdn.train.costs import measure_costs
 from geopdn.train.dates import paths_of_other_dates
@@ -130,6 +130,8 @@ def finish_dates(
     net.config = earlier.net.config.model_copy(update={"dates": True})
     net.graph = earlier.net.graph
     header = replace(earlier.header, model=net.config, training={**earlier.header.training, "dates": provenance})
+    fit_dates(LoadedModel(net, header, "training"), config, side(scenes, "calibration"))
+    say(f"rates with dates {np.round(net.temporal.calibration.numpy(), 3).tolist()}")
     chosen = [scene for scene in side(scenes, "validation") if paths_of_other_dates(scene, side(scenes, "validation"))]
     scores: dict[str, Any] = {"scenes": len(chosen), "places": sorted({scene.place for scene in chosen})}
     for name, budget in DATES_BUDGETS if chosen else ():

@@ -114,6 +114,20 @@ def test_look_says_where_dates_differ():
     assert difference[-4:].min() > 0
 
 
+def test_rates_with_dates_have_a_calibration_of_their_own():
+    net = learnt()
+    overview, other = torch.rand(2, 1, 11, 64, 64)
+    known = torch.ones(1, 1, 16, 16)
+    known[..., :8] = 0
+    dates = EarlierDates(other[:, None], known, torch.zeros(1, 1))
+    plain, before = net.look(overview)[1].rate, net.look(overview, dates)[1].rate
+    net.temporal.calibration.fill_(-0.5)
+    after = net.look(overview, dates)[1].rate
+    assert torch.equal(net.look(overview)[1].rate, plain)
+    assert torch.equal(after[..., :8], plain[..., :8])
+    assert torch.allclose(after[..., 8:], before[..., 8:] * 0.60653066, rtol=1e-4)
+
+
 def test_weights_hold_what_was_learnt_from_dates_only_where_something_was(tmp_path):
     with_dates, without = learnt(dates=True), learnt()
     for net, name in ((with_dates, "with"), (without, "without")):

@@ -88,6 +88,7 @@ def test_only_dates_are_learnt_and_the_rest_of_the_weights_stays_bit_for_bit(fol
         if not key.startswith("temporal."):
             assert torch.equal(value, theirs[key]), key
     assert after.net.temporal.cells.out.weight.abs().max() > 0
+    assert after.net.temporal.calibration.abs().max() > 0
     assert after.header.min_score == before.header.min_score
     assert after.header.training["dates"]["command"] == "geopdn train bars.yaml --from bars.safetensors"
     assert after.header.scores["full"] == before.header.scores["full"]
