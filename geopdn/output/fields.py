@@ -85,6 +85,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "versions": Field("Versions", "Of Python and of the libraries that the result depends on."),
         "model": Field("Model", "Weights that chose the windows and looked at them."),
         "runtime": Field("Runtime", "What computed its windows: torch or onnxruntime."),
+        "previous": Field("Earlier dates", "Scenes of the same ground whose overviews helped to say where to look."),
         "budget": Field("Budget", "What could be spent, or the recall that was aimed at."),
         "min_score": Field("Lowest score (0-1)", "Lowest score of a detection."),
         "pixel_size_m": Field("Pixel size (m)", "Pixel size the scene was searched at, metres."),

@@ -135,7 +135,8 @@ def _cost(result: RunResult, seconds: float, peak_memory_mb: float | None) -> st
     recall = result.facts.get("estimated_recall")
     if recall is not None and math.isfinite(recall):
         text += f"; estimated recall {recall:.2f}"
-    return text + "."
+    dates = result.facts.get("previous") or ()
+    return text + "." + (f" {_counted(len(dates), 'earlier date')} helped to say where." if dates else "")
 
 
 def _audit(audit: dict[str, Any]) -> str:

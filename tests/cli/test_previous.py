@@ -52,6 +52,7 @@ def test_dates_are_used_and_written_down(cli, scene, dated, dates, tmp_path):
     done = cli("detect", scene, "--model", dated, *previous, "-o", "out.gpkg", "--saliency", "with.tif")
     assert done.code == 0, done.err
     assert "elsewhere.tif shows no ground of scene.tif: left out" in done.err
+    assert "2 earlier dates helped to say where." in done.out
     facts = run_facts(tmp_path / "out.gpkg")
     assert json.loads(facts["previous"]) == ["may.tif", "june.tif"]
     assert facts["command"] == (

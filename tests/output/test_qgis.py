@@ -97,7 +97,7 @@ def test_fields_have_names_with_units(make_result, tmp_path, look) -> None:
     for layer, seen in zip(FIELDS, look(*(f"{path}|layername={name}" for name in FIELDS)), strict=True):
         known = {name: alias for name, alias in seen["aliases"].items() if name in FIELDS[layer]}
         assert known == {name: field.alias for name, field in FIELDS[layer].items() if name in known}
-        assert len(known) >= len(FIELDS[layer]) - 2  # pictures, and facts that this run has not
+        assert len(known) >= len(FIELDS[layer]) - 3  # pictures, and facts that this run has not
 
 
 def test_the_map_tip_shows_picture_score_size_heading_and_window_and_escapes_names(make_result, tmp_path, look) -> None:
