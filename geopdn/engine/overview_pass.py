@@ -18,7 +18,7 @@ from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.geometry.window import Size, Window
 from geopdn.memory import MOST_PART, MemoryPlan
 from geopdn.model.patchdrivenet import PatchDriveNet
-from geopdn.model.streams import overview_channels, pack_overview
+from geopdn.model.streams import overview_channels, pack_means, pack_overview
 from geopdn.model.surroundings import correct
 from geopdn.scene import PixelSource, Stretch
 from geopdn.scene.overview import Overview, OverviewReader, open_overview
@@ -251,14 +251,8 @@ def _single_value(view: Overview, core: Window) -> bytes | None:
 
 
 def _means(view: Overview, device: torch.device) -> Tensor:
-    """The network's input `[1, C + 1, H, W]` of means alone, band by band."""
-    n, height, width = view.mean.shape
-    valid = torch.from_numpy(view.valid)
-    packed = torch.empty(1, n + 1, height, width, memory_format=torch.channels_last)
-    for band in range(n):
-        torch.mul(torch.from_numpy(view.mean[band]), valid, out=packed[0, band])
-    packed[0, n] = valid
-    return packed.to(device)
+    """The network's input `[1, C + 1, H, W]` of means alone."""
+    return pack_means(torch.from_numpy(view.mean)[None], torch.from_numpy(view.valid)[None, None]).to(device)
 
 
 def _tensor(view: Overview, device: torch.device, *, statistics: bool) -> Tensor:

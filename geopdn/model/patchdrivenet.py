@@ -30,7 +30,7 @@ from geopdn.model.streams import (
     overview_of,
 )
 from geopdn.model.strips import in_strips
-from geopdn.model.temporal import EarlierDates, TemporalFusion
+from geopdn.model.temporal import EarlierDates, TemporalFusion, dates_in_memory
 from geopdn.model.views import averaged
 
 DENSE_SIDE = 512
@@ -154,8 +154,8 @@ class PatchDriveNet(nn.Module):
                 of `pack_means`.
             earlier: other dates.
         """
-        alone = self.means_stream is not None and overview.shape[1] == len(self.config.bands) + 1
-        now = self.means_stream(overview) if self.means_stream is not None and alone else self.global_stream(overview)
+        means = self.means_stream if overview.shape[1] == len(self.config.bands) + 1 else None
+        now = self.global_stream(overview) if means is None else means(overview)
         features = self.temporal(now, earlier, self.global_stream)
         saliency = self.saliency_head(features.cells)
         return features, replace(saliency, rate=self.temporal.calibrated(saliency.rate, earlier))
@@ -228,27 +228,8 @@ class PatchDriveNet(nn.Module):
             return [self._dense(x[i : i + 1], min_score=min_score) for i in range(b)]
         if earlier is None:
             return [self._drive(x[i : i + 1], None, min_score=min_score) for i in range(b)]
-        dates = self._dates(earlier, days, missing)
-        return [
-            self._drive(
-                x[i : i + 1],
-                EarlierDates(dates.overviews[i : i + 1], dates.known[i : i + 1], dates.days[i : i + 1]),
-                min_score=min_score,
-            )
-            for i in range(b)
-        ]
-
-    def _dates(self, earlier: Tensor, days: Tensor | None, missing: Tensor | None) -> EarlierDates:
-        """Overviews of earlier images `[B, T, C, H, W]`."""
-        b, t, _, h, w = earlier.shape
-        valid = torch.ones_like(earlier[:, :, :1]) if missing is None else (~missing[:, :, None]).to(earlier.dtype)
-        beyond = (0, -w % self.grid_px, 0, -h % self.grid_px)
-        pixels, valid = (F.pad(part.flatten(0, 1), beyond) for part in (earlier * valid, valid))
-        overviews = overview_of(pixels, valid, step=1 << self.config.overview_level)
-        known = (F.max_pool2d(valid, self.cell_px)[:, 0] > 0).to(earlier.dtype)
-        gaps = torch.zeros(b, t, device=earlier.device) if days is None else days
-        overviews, known = (part.reshape(b, t, *part.shape[1:]) for part in (overviews, known))
-        return EarlierDates(overviews, known, gaps)
+        dates = dates_in_memory(earlier, days, missing, level=self.config.overview_level)
+        return [self._drive(x[i : i + 1], dates.of(i), min_score=min_score) for i in range(b)]
 
     def _dense(self, x: Tensor, *, min_score: float) -> PatchDriveOutput:
         _, _, h, w = x.shape

@@ -46,9 +46,13 @@ def pack_means(mean: Tensor, valid: Tensor) -> Tensor:
     """The input of `geopdn.model.means.MeansStream`, where minima and maxima are not known; arguments as above.
 
     Returns:
-        `[B, C + 1, H, W]`.
+        `[B, C + 1, H, W]`, channels last.
     """
-    return torch.cat([mean * valid, valid], 1)
+    b, n, h, w = mean.shape
+    packed = torch.empty(b, n + 1, h, w, dtype=mean.dtype, device=mean.device, memory_format=torch.channels_last)
+    torch.mul(mean, valid, out=packed[:, :n])
+    packed[:, n:] = valid
+    return packed
 
 
 def overview_of(pixels: Tensor, valid: Tensor, *, step: int) -> Tensor:

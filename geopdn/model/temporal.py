@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from geopdn.model.curves import bent
 from geopdn.model.fusion import N_FREQUENCIES, fourier
 from geopdn.model.saliency import KNOTS
-from geopdn.model.streams import CELL_STRIDE, GRID_STRIDE, GlobalFeatures
+from geopdn.model.streams import CELL_STRIDE, GRID_STRIDE, GlobalFeatures, overview_of
 
 LONGEST_GAP = 16.0  # of the slowest wave, in natural logarithms of days
 
@@ -31,6 +31,32 @@ class EarlierDates:
     overviews: Tensor
     known: Tensor
     days: Tensor
+
+    def of(self, i: int) -> EarlierDates:
+        """Those of one image of the batch."""
+        one = slice(i, i + 1)
+        return EarlierDates(self.overviews[one], self.known[one], self.days[one])
+
+
+def dates_in_memory(earlier: Tensor, days: Tensor | None, missing: Tensor | None, *, level: int) -> EarlierDates:
+    """Earlier dates from full-resolution images in memory.
+
+    Args:
+        earlier: `[B, T, C, H, W]` stretched to about [0, 1].
+        days: `[B, T]`, None where that is not known.
+        missing: `[B, T, H, W]` True where a date shows nothing.
+        level: of the overview.
+    """
+    b, t, _, h, w = earlier.shape
+    grid_px, cell_px = GRID_STRIDE << level, CELL_STRIDE << level
+    valid = torch.ones_like(earlier[:, :, :1]) if missing is None else (~missing[:, :, None]).to(earlier.dtype)
+    beyond = (0, -w % grid_px, 0, -h % grid_px)
+    pixels, valid = (F.pad(part.flatten(0, 1), beyond) for part in (earlier * valid, valid))
+    overviews = overview_of(pixels, valid, step=1 << level)
+    known = (F.max_pool2d(valid, cell_px)[:, 0] > 0).to(earlier.dtype)
+    gaps = torch.zeros(b, t, device=earlier.device) if days is None else days
+    overviews, known = (part.reshape(b, t, *part.shape[1:]) for part in (overviews, known))
+    return EarlierDates(overviews, known, gaps)
 
 
 class TemporalAttention(nn.Module):

@@ -9,9 +9,10 @@ import numpy as np
 import shapely
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from geopdn.budget import Budget
-from geopdn.config import MOST_DATES, TrainConfig
+from geopdn.config import TrainConfig
 from geopdn.engine import DetectOptions, saliency_rates
 from geopdn.evaluate.labels import Truth
 from geopdn.evaluate.regions import pixels_in
@@ -100,15 +101,7 @@ def fit_saliency(model: LoadedModel, config: TrainConfig, scenes: Sequence[Label
     net.saliency_head.calibration.zero_()
     net.saliency_head.surroundings.zero_()
     known = list(_cells(model, config, scenes))
-    curves = [
-        fit_rates(
-            torch.from_numpy(np.concatenate([np.log(rate[k][valid] + 1e-9) for rate, valid, _ in known])),
-            torch.from_numpy(np.concatenate([true[k][valid] for _, valid, true in known])),
-            KNOTS,
-        )
-        for k in range(config.model.n_size_classes)
-    ]
-    net.saliency_head.calibration.copy_(torch.stack(curves))
+    net.saliency_head.calibration.copy_(_rate_curves(known))
     logs, rates, counts = [], [], []
     for rate, valid, true in known:
         total = np.zeros(valid.shape, np.float32)
@@ -136,26 +129,36 @@ def fit_dates(model: LoadedModel, config: TrainConfig, scenes: Sequence[Labelled
     net.saliency_head.surroundings.zero_()  # they are applied afterwards
     known = list(_cells(model, config, dated, dates=True))
     net.saliency_head.surroundings.copy_(surroundings)
-    curves = [
-        fit_rates(
-            torch.from_numpy(np.concatenate([np.log(rate[k][valid] + 1e-9) for rate, valid, _ in known])),
-            torch.from_numpy(np.concatenate([true[k][valid] for _, valid, true in known])),
-            KNOTS,
-        )
-        for k in range(config.model.n_size_classes)
-    ]
-    net.temporal.calibration.copy_(torch.stack(curves))
+    net.temporal.calibration.copy_(_rate_curves(known))
+
+
+Known = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]
+"""Of a scene: rates `[K, h, w]`, cells `[h, w]` that count, objects `[K, h, w]`."""
+
+
+def _rate_curves(known: Sequence[Known]) -> Tensor:
+    """The curve of each size class `[K, len(KNOTS)]`, fitted on the cells of all scenes."""
+    return torch.stack(
+        [
+            fit_rates(
+                torch.from_numpy(np.concatenate([np.log(rate[k][valid] + 1e-9) for rate, valid, _ in known])),
+                torch.from_numpy(np.concatenate([true[k][valid] for _, valid, true in known])),
+                KNOTS,
+            )
+            for k in range(len(known[0][0]))
+        ]
+    )
 
 
 def _cells(
     model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene], *, dates: bool = False
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]]:
+) -> Iterator[Known]:
     """Rates `[K, h, w]`, valid cells `[h, w]` and objects `[K, h, w]` of each scene, shown its other dates or not."""
     net = model.net
     for scene in scenes:
         paths = paths_of_other_dates(scene, scenes) if dates else []
         with opened(scene, config) as (source, truth), opened_dates(source, paths, config.model) as others:
-            rate, valid = saliency_rates(source, model, previous=others[:MOST_DATES])
+            rate, valid = saliency_rates(source, model, previous=others)
         true = cell_counts(
             truth.boxes,
             shape=rate.shape[1:],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from geopdn.config import MOST_DATES, TrainConfig
+from geopdn.config import TrainConfig
 from geopdn.detections import RunResult
 from geopdn.engine import DetectOptions, detect
 from geopdn.evaluate.labelled import match_result, opened_for, truth_in
@@ -55,7 +55,7 @@ def check(
     for scene in scenes:
         paths = paths_of_other_dates(scene, scenes) if dates else []
         with opened(scene, config) as (source, truth), opened_dates(source, paths, config.model) as others:
-            result = detect(source, model, options, previous=others[:MOST_DATES])
+            result = detect(source, model, options, previous=others)
         checked.append(Checked(truth, result, match_result(result, truth, iou=config.match_iou)))
     return checked
 

@@ -44,7 +44,7 @@ class OtherDate:
 
 @contextmanager
 def opened_dates(source: PixelSource, paths: Sequence[Path], model: ModelConfig) -> Iterator[list[Scene]]:
-    """Those of some scenes that show common ground with a scene, open.
+    """Those of some scenes that show common ground with a scene, open; the first `MOST_DATES` of them.
 
     Args:
         source: the scene, of which only place and size are used.
@@ -57,7 +57,7 @@ def opened_dates(source: PixelSource, paths: Sequence[Path], model: ModelConfig)
             other = stack.enter_context(Scene.open(path, bands=model.bands))
             if other.crs is not None and overlap(other, source):
                 others.append(other)
-        yield others
+        yield others[:MOST_DATES]
 
 
 def other_dates(source: PixelSource, paths: Sequence[Path], model: ModelConfig) -> tuple[OtherDate, ...]:
@@ -70,7 +70,7 @@ def other_dates(source: PixelSource, paths: Sequence[Path], model: ModelConfig) 
     """
     radiometry = Radiometry.from_dict(model.radiometry.model_dump())
     with opened_dates(source, paths, model) as others:
-        dates = [_whole(date, model) for date in dates_of(source, others[:MOST_DATES], radiometry=radiometry)]
+        dates = [_whole(date, model) for date in dates_of(source, others, radiometry=radiometry)]
     dates.sort(key=lambda date: -float(date.overview.valid.mean(dtype=np.float64)))
     return tuple(dates[:KEPT])
 
