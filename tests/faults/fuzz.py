@@ -169,11 +169,11 @@ def config(folder: Path) -> tuple[bytes, int, Callable[[bytes], str]]:
     from geopdn.errors import ConfigError
 
     path = folder / "a.yaml"
-    text = min(Path(str(resources.files("geopdn.configs"))).glob("*.yaml")).read_text()
+    whole = min(Path(str(resources.files("geopdn.configs"))).glob("*.yaml")).read_bytes()
 
     def look(changed: bytes) -> str:
         rng = np.random.default_rng(len(changed) + sum(changed[:64]))
-        if rng.random() < 0.5:
+        if changed != whole and rng.random() < 0.5:
             at = int(rng.integers(0, len(changed) + 1))
             changed = changed[:at] + str(rng.choice(WORDS)).encode() + changed[at:]
         path.write_bytes(changed)
@@ -183,7 +183,7 @@ def config(folder: Path) -> tuple[bytes, int, Callable[[bytes], str]]:
             return one_line(error)
         return "opened"
 
-    return text.encode(), len(text), look
+    return whole, len(whole), look
 
 
 TARGETS = {"tiff": tiff, "weights": weights, "header": header, "config": config}
