@@ -12,6 +12,7 @@ import typer
 from geopdn import __version__
 from geopdn.cli.bench import bench
 from geopdn.cli.calibrate import calibrate
+from geopdn.cli.collecting import not_at_exit
 from geopdn.cli.configure import configure
 from geopdn.cli.detect import detect
 from geopdn.cli.evaluate import evaluate
@@ -88,6 +89,8 @@ def run(arguments: list[str] | None = None) -> None:
     Raises:
         SystemExit: always.
     """
+    if arguments is None:
+        not_at_exit()
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         with warnings.catch_warnings():

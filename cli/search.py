@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from geopdn.api.area import Area, area_of
 from geopdn.api.device import resolve_device
 from geopdn.api.scenes import Reading, opened, opened_dates
-from geopdn.api.search import Run, load_model, own_run, require_map, run_in
+from geopdn.api.search import Run, load_model, own_run, read_ahead, require_map, run_in
 from geopdn.cli.called import command_of, versions
+from geopdn.cli.collecting import first_import
 from geopdn.cli.destinations import Job
 from geopdn.cli.detectors import opened_for
 from geopdn.cli.ledgers import context_of, kept
@@ -137,8 +138,9 @@ def search(job: Job, wish: Wish) -> Searched:
         plan = _planned(item, wish)
         polygon = None if wish.area is None else area_of(wish.area, item.source)
         ledger.tell(context_of(item.scene, polygon, wish.reading, dates=item.dates))
-        device = resolve_device(wish.device)
-        from geopdn.engine import DetectOptions
+        with first_import("torch"):
+            device = resolve_device(wish.device)
+            from geopdn.engine import DetectOptions
 
         options = DetectOptions(
             budget=wish.budget,
@@ -202,6 +204,8 @@ def ready(job: Job, wish: Wish, ledger: "Ledger") -> Iterator[Ready]:
             opened(job.scene, model=wish.model, reading=wish.reading, announce=announce) as item,
             opened_dates(wish.previous, item, reading=wish.reading, announce=announce) as dates,
         ):
+            if wish.memory is None:
+                read_ahead(item)
             run = own_run(item.source, item.weights, ledger=ledger, previous=dates)
             yield Ready(item.scene, item.source, item.source, item.weights, run, dates)
         return

@@ -12,7 +12,7 @@ from geopdn.api.area import area_of, read_area
 from geopdn.api.device import resolve_device
 from geopdn.api.result import Result
 from geopdn.api.scenes import Reading, opened, opened_dates
-from geopdn.api.search import own_run, run_in
+from geopdn.api.search import own_run, read_ahead, run_in
 from geopdn.budget import parse_budget
 from geopdn.errors import ConfigError
 from geopdn.scene.reader import Scene
@@ -97,6 +97,7 @@ def detect(
         opened_dates([fspath(one) for one in previous], item, reading=reading) as dates,
     ):
         polygon = None if area is None else area_of(area, item.source)
+        read_ahead(item)
         from geopdn.engine import DetectOptions
 
         options = DetectOptions(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from geopdn.errors import SceneError
 
 if TYPE_CHECKING:
+    from geopdn.api.scenes import Opened
     from geopdn.detections import RunResult
     from geopdn.engine import DetectOptions, Progress
     from geopdn.engine.options import Inside
@@ -26,6 +27,13 @@ def load_model(path: Path) -> "LoadedModel":
     from geopdn.model.weights import load_weights
 
     return load_weights(path)
+
+
+def read_ahead(item: "Opened") -> None:
+    """Begin to read the overview that the model will look at, while torch is imported and the weights are loaded."""
+    from geopdn.scene.overview import read_ahead as begin
+
+    begin(item.source, level=item.header.model.overview_level)
 
 
 def own_run(

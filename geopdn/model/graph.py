@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from geopdn.errors import CheckpointError
-from geopdn.model.parts import part_of
+from geopdn.model.parts import highres_module
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ def bare_graph(model: LoadedModel) -> bytes:
 
 def weights_of(net: PatchDriveNet) -> dict[str, Tensor]:
     """The weights of a network that is ready for inference, by their names in the graph."""
-    return dict(part_of(net, PART).module.state_dict())
+    return dict(highres_module(net).state_dict())
 
 
 def with_weights(graph: bytes, weights: Mapping[str, Tensor]) -> bytes:

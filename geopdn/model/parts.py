@@ -135,6 +135,11 @@ def part_of(net: PatchDriveNet, name: str) -> Part:
     return makers[name](net, torch.Generator().manual_seed(0))
 
 
+def highres_module(net: PatchDriveNet) -> nn.Module:
+    """The module of the part `highres` by itself: what names its weights. Open sizes take half a second to import."""
+    return _HighRes(with_fixed_padding(net))
+
+
 def _global(net: PatchDriveNet, random: torch.Generator) -> Part:
     step = max(cast("Backbone", net.global_stream.backbone).strides)
     channels, n_sizes = overview_channels(len(net.config.bands)), net.config.n_size_classes
@@ -159,7 +164,7 @@ def _highres(net: PatchDriveNet, random: torch.Generator) -> Part:
     bands, side, n = len(config.bands), step * _size("side"), _n()
     position = _times(step // config.head_stride, "side")
     return Part(
-        module=_HighRes(with_fixed_padding(net)),
+        module=highres_module(net),
         inputs={"windows": torch.zeros(2, bands, 2 * step, 2 * step), "context": torch.zeros(2, config.grid)},
         open_sizes=[{0: n, 2: side, 3: side}, {0: n}],
         outputs={

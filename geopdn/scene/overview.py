@@ -163,7 +163,9 @@ def open_overview(
             count = np.where(pixels.valid, existing(window, source.size), 0)
             return Cells(pixels.values, pixels.values, pixels.values, count)
 
-        return OverviewReader(read_means, close=_nothing, kind="overviews", source=source, level=level, stretch=stretch)
+        return OverviewReader(
+            read_means, close=lambda: _end_ahead(source), kind="overviews", source=source, level=level, stretch=stretch
+        )
     if source.size.area > COSTLY_PX:
         warnings.warn(
             f"{source.name} has no overviews: its overview at 1/{1 << level} costs a pass over all its "
@@ -209,5 +211,17 @@ def _has_overviews(source: PixelSource, *, level: int) -> bool:
     return any(2 <= factor <= step for factor in factors)
 
 
-def _nothing() -> None:
-    """The scene belongs to the caller."""
+def read_ahead(source: PixelSource, *, level: int) -> None:
+    """Begin to read what `open_overview` will want, where that is a level of the source's own file."""
+    if isinstance(source, Scene) and _has_overviews(source, level=level):
+        found = Sidecar.find(source, level=level)
+        if found is None:
+            source.read_ahead(level)
+        else:
+            found.close()
+
+
+def _end_ahead(source: PixelSource) -> None:
+    """The scene itself belongs to the caller."""
+    if isinstance(source, Scene):
+        source.end_ahead()

@@ -15,6 +15,7 @@ from geopdn.errors import (
     SceneOpenError,
     SceneReadError,
 )
+from geopdn.scene.ahead import ReadAhead
 from geopdn.scene.georeference import acquisition_time, georeference_of
 from geopdn.scene.handles import Handles, cause, environment
 from geopdn.scene.layout import layout_of
@@ -113,6 +114,7 @@ class Scene:
         warn_of_sidecars(path)
         self._stamp = self._file_stamp()
         self._handles = Handles(target, drivers=drivers)
+        self._ahead: ReadAhead | None = None
         try:
             with environment():
                 self._describe(bands, use_overviews=use_overviews)
@@ -222,8 +224,39 @@ class Scene:
         known[rows, cols] = True if valid is None else valid
         return Pixels(padded, known)
 
+    def read_ahead(self, level: int) -> None:
+        """Begin to read a level in the background; windows of it are then taken from memory as far as they are there.
+
+        At most 96 MiB are kept, until `end_ahead` or `close`. What cannot be read is reported to who reads it.
+        """
+        self.end_ahead()
+        self._ahead = ReadAhead(
+            self._read_masked,
+            level=level,
+            size=self.size.at_level(level),
+            n_bands=len(self.band_names),
+            dtype=self.dtype,
+        )
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether a level is being read in the background, or kept."""
+        return self._ahead is not None
+
+    def end_ahead(self) -> None:
+        """Read ahead no more, and release what was kept; no thread may be reading."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
     def _read_inside(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """Values and mask; once more after a pause over a network, where GDAL tries again for some errors only."""
+        """Values and mask of a window that lies inside its level."""
+        ahead = self._ahead
+        known = ahead.take(window) if ahead is not None and ahead.level == window.level else None
+        return self._read_masked(window) if known is None else known
+
+    def _read_masked(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """From the file; once more after a pause over a network, where GDAL tries again for some errors only."""
         with self._handles.reading(), environment():
             if self._handles.is_remote:
                 try:
@@ -244,6 +277,7 @@ class Scene:
 
     def close(self) -> None:
         """Close every thread's handle; waits for windows that are being read."""
+        self.end_ahead()
         self._handles.close()
 
     def __enter__(self) -> Self:
