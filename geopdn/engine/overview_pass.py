@@ -106,6 +106,7 @@ def look_at_overview(
                 grid[:, rows, cols] = seen.grid[:, : rows.stop - rows.start, : cols.stop - cols.start]
             if progress:
                 progress(done + 1, len(tiles))
+        net.rest()
         give_back()
         correct(rate, valid, net.saliency_head.surroundings.cpu().numpy())
         unread = tuple((part.window, part.cause) for part in reader.unread)

@@ -1,6 +1,6 @@
-"""The high-resolution stream as an ONNX graph without weights: what a weights file carries for another runtime.
+"""Both streams as ONNX graphs without weights: what a weights file carries for another runtime.
 
-The graph has 30 kB. Its weights are those of the file, so that nothing is stored twice and nothing can disagree: when a
+A graph has 0.2 MB. Its weights are those of the file, so that nothing is stored twice and nothing can disagree: when a
 model is run, they are appended to the serialised graph as initializers. A protobuf message may be written in pieces,
 which a reader merges (Protocol Buffers, "Encoding: Last One Wins"), so that no ONNX library is needed for it.
 """
@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from geopdn.errors import CheckpointError
-from geopdn.model.parts import highres_module
+from geopdn.model.parts import run_module
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from geopdn.model.weights import LoadedModel
 
 MAX_BYTES = 1 << 20
-PART = "highres"
 
 _GRAPH, _INITIALIZER = 7, 5  # fields of ModelProto and GraphProto (onnx.proto)
 _DIMS, _TYPE, _NAME, _RAW = 1, 2, 8, 9  # of TensorProto
@@ -31,11 +30,15 @@ _VARINT, _BYTES = 0, 2  # wire types
 _ELSEWHERE = b"location"  # the key of external data: a graph that reads files is refused
 
 
-def bare_graph(model: LoadedModel) -> bytes:
-    """The graph of one view of a model's windows, compared with torch on the way.
+def bare_graph(model: LoadedModel, part: str) -> bytes:
+    """The graph of a part of a model (of one view of its windows), compared with torch on the way.
+
+    Args:
+        model: the network.
+        part: one of `geopdn.model.parts.RUN_PARTS`.
 
     Raises:
-        ConfigError: onnx or onnxscript is not installed.
+        ConfigError: onnx or onnxscript is not installed, or the backbone has no such part.
         ExportError: the network cannot be expressed in ONNX, or does not answer as torch does.
     """
     from geopdn.model.export import export_part, require_onnx
@@ -45,17 +48,17 @@ def bare_graph(model: LoadedModel) -> bytes:
 
     net = copy.copy(model.net)
     net.config = net.config.model_copy(update={"views": 1})
-    proto = onnx.load_from_string(export_part(replace(model, net=net), PART).content)
-    names = set(weights_of(net.for_inference(strips=False)))
+    proto = onnx.load_from_string(export_part(replace(model, net=net), part).content)
+    names = set(weights_of(net.for_inference(strips=False), part))
     constants = [tensor for tensor in proto.graph.initializer if tensor.name not in names]
     del proto.graph.initializer[:], proto.metadata_props[:]
     proto.graph.initializer.extend(constants)
     return bytes(proto.SerializeToString(deterministic=True))
 
 
-def weights_of(net: PatchDriveNet) -> dict[str, Tensor]:
-    """The weights of a network that is ready for inference, by their names in the graph."""
-    return dict(highres_module(net).state_dict())
+def weights_of(net: PatchDriveNet, part: str) -> dict[str, Tensor]:
+    """The weights of a part of a network that is ready for inference without strips, by their names in its graph."""
+    return dict(run_module(net, part).state_dict())
 
 
 def with_weights(graph: bytes, weights: Mapping[str, Tensor]) -> bytes:

@@ -31,11 +31,12 @@ class MeansStream:
             msg = f"the first convolution {name} takes {first.in_channels} channels in {first.groups} groups"
             raise ValueError(msg)
         kept = [*range(n_bands), 3 * n_bands]
-        self._stream = _narrowed(stream, name.split("."), kept, whole=first.in_channels)
+        self.module = _narrowed(stream, name.split("."), kept, whole=first.in_channels)
+        """What takes the means, as a module."""
 
     def __call__(self, overview: Tensor) -> GlobalFeatures:
         """`[B, C + 1, H, W]`, H and W multiples of 16 -> features."""
-        features: GlobalFeatures = self._stream(overview)
+        features: GlobalFeatures = self.module(overview)
         return features
 
 

@@ -1,4 +1,4 @@
-"""The parts of a network that can stand alone: its three streams, and a detector of one window."""
+"""The parts of a network that can stand alone: its streams, fusion, and a detector of one window."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from torch.nn import functional as F
 
 from geopdn.errors import ConfigError
 from geopdn.model.head import N_REGRESSION, agreed, box_values
+from geopdn.model.means import means_stream
 from geopdn.model.padding import with_fixed_padding
-from geopdn.model.streams import CELL_STRIDE, GRID_STRIDE, overview_channels
+from geopdn.model.streams import CELL_STRIDE, GRID_STRIDE, GlobalFeatures, overview_channels
 
 if TYPE_CHECKING:
     from geopdn.model.backbones import Backbone
     from geopdn.model.patchdrivenet import PatchDriveNet
 
 PARTS = ("global", "highres", "fusion", "detector")
+RUN_PARTS = ("highres", "means")
+"""Those that another runtime takes over from torch in a search (`geopdn.model.runtime`)."""
 UPPER = 1.5
 """Stretched values are kept below this, as `geopdn.scene.radiometry` keeps them."""
 N_TOKENS = 16  # of a window
@@ -56,6 +59,16 @@ class _Global(nn.Module):
     def forward(self, overview: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features, saliency = self.net.look(overview)
         return saliency.rate, saliency.dispersion, features.grid
+
+
+class _Means(nn.Module):
+    def __init__(self, stream: nn.Module) -> None:
+        super().__init__()
+        self.stream = stream
+
+    def forward(self, means: Tensor) -> tuple[Tensor, Tensor]:
+        features: GlobalFeatures = self.stream(means)
+        return features.cells, features.grid
 
 
 class _HighRes(nn.Module):
@@ -118,26 +131,37 @@ def part_of(net: PatchDriveNet, name: str) -> Part:
     - `highres`: windows `[n, C, s, s]` of stretched values, s a multiple of four times the coarsest stride, and grid
       vectors `[n, G]` (zeros: no context) -> logits `[n, classes, s/stride, s/stride]`, regression `[n, 6, ...]` (see
       `HeadMaps`), tokens `[n, 16, D]`, their mean `[n, D]`.
+    - `means`: overview `[1, C + 1, H, W]` of means alone (see `pack_means`), sides likewise -> features of the cells
+      `[1, D, H/4, W/4]`, global grid `[1, G, H/16, W/16]`. Not for every backbone.
     - `fusion`: grid `[1, G, h, w]`, tokens `[1, m, D]`, places `[1, m, 3]` (see `Fusion`) -> the fused grid.
     - `detector`: one window `[1, C, t, t]` of the model's first kind, of stretched values -> boxes with scores, without
       the global stream.
 
     Args:
         net: in evaluation mode, on the CPU.
-        name: one of `PARTS`.
+        name: one of `PARTS` or `RUN_PARTS`.
 
     Raises:
-        ConfigError: an unknown name.
+        ConfigError: an unknown name, or a backbone that has no such part.
     """
-    makers = {"global": _global, "highres": _highres, "fusion": _fusion, "detector": _detector}
+    makers = {"global": _global, "highres": _highres, "means": _means, "fusion": _fusion, "detector": _detector}
     if name not in makers:
         raise ConfigError(f"{name!r} is no part of a model: expected one of {', '.join(PARTS)}")
     return makers[name](net, torch.Generator().manual_seed(0))
 
 
-def highres_module(net: PatchDriveNet) -> nn.Module:
-    """The module of the part `highres` by itself: what names its weights. Open sizes take half a second to import."""
-    return _HighRes(with_fixed_padding(net))
+def run_module(net: PatchDriveNet, name: str) -> nn.Module:
+    """The module of one of `RUN_PARTS` by itself: what names its weights. Open sizes take half a second to import.
+
+    Raises:
+        ConfigError: the backbone has no such part.
+    """
+    if name == "highres":
+        return _HighRes(with_fixed_padding(net))
+    stream = means_stream(net.global_stream, n_bands=len(net.config.bands))
+    if stream is None:
+        raise ConfigError(f"the backbone {net.config.global_backbone} does not begin with a convolution of its input")
+    return _Means(with_fixed_padding(stream.module))
 
 
 def _global(net: PatchDriveNet, random: torch.Generator) -> Part:
@@ -159,12 +183,26 @@ def _global(net: PatchDriveNet, random: torch.Generator) -> Part:
     )
 
 
+def _means(net: PatchDriveNet, random: torch.Generator) -> Part:
+    step, channels = max(cast("Backbone", net.global_stream.backbone).strides), len(net.config.bands) + 1
+    cells, grid = (
+        tuple(_times(step // stride, name) for name in ("rows", "cols")) for stride in (CELL_STRIDE, GRID_STRIDE)
+    )
+    return Part(
+        module=run_module(net, "means"),
+        inputs={"means": torch.zeros(1, channels, 4 * step, 5 * step)},
+        open_sizes=[{2: step * _size("rows"), 3: step * _size("cols")}],
+        outputs={"cells": (1, net.config.neck, *cells), "grid": (1, net.config.grid, *grid)},
+        others={"means": torch.rand(1, channels, 7 * step, 3 * step, generator=random)},
+    )
+
+
 def _highres(net: PatchDriveNet, random: torch.Generator) -> Part:
     config, step = net.config, 4 * max(cast("Backbone", net.highres_stream.backbone).strides)
     bands, side, n = len(config.bands), step * _size("side"), _n()
     position = _times(step // config.head_stride, "side")
     return Part(
-        module=highres_module(net),
+        module=run_module(net, "highres"),
         inputs={"windows": torch.zeros(2, bands, 2 * step, 2 * step), "context": torch.zeros(2, config.grid)},
         open_sizes=[{0: n, 2: side, 3: side}, {0: n}],
         outputs={

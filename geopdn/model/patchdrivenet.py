@@ -17,7 +17,7 @@ from geopdn.model.folded import FOLDABLE, folded
 from geopdn.model.fusion import Fusion, sample_grid
 from geopdn.model.head import Decoded, DetectionHead, HeadMaps, decode
 from geopdn.model.means import MeansStream, means_stream
-from geopdn.model.runtime import OnnxStream, is_installed
+from geopdn.model.runtime import OnnxMeans, OnnxStream, is_installed
 from geopdn.model.saliency import PatchPriorities, Saliency, SaliencyHead
 from geopdn.model.scores import ScoreCurves
 from geopdn.model.select import Selected, select_windows
@@ -85,9 +85,9 @@ class PatchDriveNet(nn.Module):
         n_bands = len(config.bands)
         self.config = config
         self.num_patches = num_patches
-        self.graph: bytes | None = None  # of the high-resolution stream, for another runtime
+        self.graphs: dict[str, bytes] = {}  # of parts, for another runtime
         self.runtime: OnnxStream | None = None  # which looks at windows instead of torch
-        self.means_stream: MeansStream | None = None  # the global stream for overviews that hold means alone
+        self.means_stream: MeansStream | OnnxMeans | None = None  # the global stream for overviews of means alone
         self.global_stream = GlobalStream(
             make_backbone(config.global_backbone, n_in=overview_channels(n_bands)),
             width=config.neck,
@@ -131,8 +131,8 @@ class PatchDriveNet(nn.Module):
         Args:
             device: where it runs.
             strips: on a CPU, work on large maps in strips of rows, which no other program can be told (see `export`).
-            many: many windows will be looked at: on a CPU by ONNX Runtime, where it is installed and the weights have a
-                graph for it (`geopdn.model.runtime`).
+            many: much will be looked at: on a CPU by ONNX Runtime, where it is installed and the weights have graphs
+                for it (`geopdn.model.runtime`).
         """
         streams = {
             "global_stream.backbone": (self.config.global_backbone, overview_channels(len(self.config.bands))),
@@ -140,10 +140,14 @@ class PatchDriveNet(nn.Module):
         }
         images = {part: n_in for part, (name, n_in) in streams.items() if name not in FOLDABLE}
         ready = folded(self.to(torch.device(device)).eval(), images=images).to(memory_format=torch.channels_last)
-        if many and self.graph is not None and torch.device(device).type == "cpu" and is_installed():
-            ready.runtime = OnnxStream(ready, self.graph)
+        graphs = self.graphs if many and torch.device(device).type == "cpu" and is_installed() else {}
+        if "highres" in graphs:
+            ready.runtime = OnnxStream(ready, graphs["highres"])
+        whole = ready
         ready = in_strips(ready) if strips and torch.device(device).type == "cpu" else ready
         ready.means_stream = means_stream(ready.global_stream, n_bands=len(self.config.bands))
+        if "means" in graphs and ready.means_stream is not None:
+            ready.means_stream = OnnxMeans(whole, graphs["means"], others=ready.means_stream)
         return ready
 
     def look(self, overview: Tensor, earlier: EarlierDates | None = None) -> tuple[GlobalFeatures, Saliency]:
@@ -159,6 +163,11 @@ class PatchDriveNet(nn.Module):
         features = self.temporal(now, earlier, self.global_stream)
         saliency = self.saliency_head(features.cells)
         return features, replace(saliency, rate=self.temporal.calibrated(saliency.rate, earlier))
+
+    def rest(self) -> None:
+        """No more overviews for now: what looking at them took of memory goes back."""
+        if isinstance(self.means_stream, OnnxMeans):
+            self.means_stream.rest()
 
     def inspect(self, windows: Tensor, context: Tensor | None) -> tuple[PatchFeatures, HeadMaps]:
         """Stage 3 and the head: windows `[n, C, s, s]`, grid vectors `[n, G]` or None -> features, raw maps.

@@ -22,7 +22,7 @@ FORMAT_VERSION = 2
 HEADER_KEY = "geopdn"
 ADDED = ("saliency_head.surroundings",)  # tensors that weights from before them lack; they start without effect
 TEMPORAL = "temporal."  # tensors that only weights hold which have learnt from earlier dates
-GRAPH = "onnx.highres"  # a uint8 tensor, see `geopdn.model.graph`
+GRAPHS = "onnx."  # and the name of a part: uint8 tensors, see `geopdn.model.graph`
 MAX_HEADER_BYTES = 4_000_000
 
 
@@ -101,8 +101,9 @@ def save_weights(net: PatchDriveNet, header: WeightsHeader, path: Path, *, base:
     else:
         before = {key: value for key, value in load(base.read_bytes()).items() if not is_temporal(key)}
         tensors = before | pack({key: value for key, value in kept.items() if is_temporal(key)})
-    if net.graph is not None:
-        tensors[GRAPH] = torch.frombuffer(bytearray(net.graph), dtype=torch.uint8)
+    tensors = {key: value for key, value in tensors.items() if not key.startswith(GRAPHS)}
+    for part, graph in net.graphs.items():
+        tensors[GRAPHS + part] = torch.frombuffer(bytearray(graph), dtype=torch.uint8)
     content = save(tensors, metadata={HEADER_KEY: header.to_json()})
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(content)
@@ -192,6 +193,7 @@ def load_weights(path: Path) -> LoadedModel:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    from geopdn.model.parts import RUN_PARTS
     from geopdn.model.patchdrivenet import PatchDriveNet
     from geopdn.model.storage import unpack
 
@@ -201,7 +203,7 @@ def load_weights(path: Path) -> LoadedModel:
         tensors = unpack(load(content))
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged: {error}; get it again") from error
-    graph = tensors.pop(GRAPH, None)
+    graphs = {part: tensors.pop(GRAPHS + part) for part in RUN_PARTS if GRAPHS + part in tensors}
     try:
         net = PatchDriveNet(config=header.model)
     except ConfigError as error:
@@ -221,7 +223,7 @@ def load_weights(path: Path) -> LoadedModel:
         raise CheckpointError(f"{path}: tensors with NaN or infinite values: {', '.join(bad[:5])}")
     net.load_state_dict({key: value.to(expected[key].dtype) for key, value in tensors.items()}, strict=True)
     net.eval()
-    net.graph = None if graph is None else graph.numpy().tobytes()
+    net.graphs = {part: graph.numpy().tobytes() for part, graph in graphs.items()}
     return LoadedModel(net=net, header=header, digest=hashlib.sha256(content).hexdigest()[:16])
 
 

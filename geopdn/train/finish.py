@@ -18,6 +18,7 @@ from geopdn.errors import ConfigError, ExportError
 from geopdn.evaluate.bench import LOW_SCORE
 from geopdn.evaluate.matching import Matches
 from geopdn.evaluate.precision import average_precision, best_f1, f1_at
+from geopdn.model.parts import RUN_PARTS
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.storage import pack, unpack
 from geopdn.model.weights import LoadedModel, WeightsHeader, is_temporal, save_weights
@@ -128,7 +129,7 @@ def finish_dates(
     learnt = {key: value for key, value in net.state_dict().items() if is_temporal(key)}
     net.load_state_dict(earlier.net.state_dict() | unpack(pack(learnt)))
     net.config = earlier.net.config.model_copy(update={"dates": True})
-    net.graph = earlier.net.graph
+    net.graphs = earlier.net.graphs
     header = replace(earlier.header, model=net.config, training={**earlier.header.training, "dates": provenance})
     fit_dates(LoadedModel(net, header, "training"), config, side(scenes, "calibration"))
     say(f"rates with dates {np.round(net.temporal.calibration.numpy(), 3).tolist()}")
@@ -211,21 +212,23 @@ def complete(
     say(f"worth of rates by their surroundings {np.round(net.saliency_head.surroundings.numpy(), 3).tolist()}")
     header = replace(header, min_score=threshold)
     header = replace(header, scores=score(LoadedModel(net, header, "training"), config, scenes, say=say))
-    if net.graph is None:  # calibration changes nothing that an earlier one says
-        net.graph = graph_of(LoadedModel(net, header, "training"), say=say)
+    if not net.graphs:  # calibration changes nothing that earlier ones say
+        net.graphs = graphs_of(LoadedModel(net, header, "training"), say=say)
     save_weights(net, header, path)
     return header.scores
 
 
-def graph_of(model: LoadedModel, *, say: Callable[[str], None]) -> bytes | None:
-    """The graph that lets ONNX Runtime look at windows; None, and why is said, where it cannot be made."""
+def graphs_of(model: LoadedModel, *, say: Callable[[str], None]) -> dict[str, bytes]:
+    """The graphs that let ONNX Runtime look at overviews and windows; why one cannot be made is said."""
     from geopdn.model.graph import bare_graph
 
-    try:
-        return bare_graph(model)
-    except (ConfigError, ExportError) as error:
-        say(f"weights without a graph for ONNX Runtime, which is faster on CPUs: {error}")
-        return None
+    graphs = {}
+    for part in RUN_PARTS:
+        try:
+            graphs[part] = bare_graph(model, part)
+        except (ConfigError, ExportError) as error:
+            say(f"weights without the graph {part} for ONNX Runtime, which is faster on CPUs: {error}")
+    return graphs
 
 
 def best_threshold(matches: Sequence[Matches]) -> float:

@@ -43,7 +43,7 @@ def test_the_answer_is_that_of_the_whole_stream(backbone, n_bands):
 def test_everything_but_the_first_filters_is_shared():
     net = made("dense-global").for_inference()
     first = {id(value) for value in net.global_stream.parameters()}
-    second = {id(value) for value in net.means_stream._stream.parameters()}
+    second = {id(value) for value in net.means_stream.module.parameters()}
     assert len(second - first) == 1
 
 

@@ -19,7 +19,9 @@ from geopdn.errors import CheckpointError
 from geopdn.memory import MemoryPlan
 from geopdn.model import runtime
 from geopdn.model.graph import bare_graph, weights_of, with_weights
-from geopdn.model.runtime import OnnxStream
+from geopdn.model.means import MeansStream
+from geopdn.model.parts import RUN_PARTS
+from geopdn.model.runtime import OnnxMeans, OnnxStream
 from geopdn.model.weights import load_weights, save_weights
 from geopdn.scene import Scene
 
@@ -40,7 +42,7 @@ PLAN = MemoryPlan(
 def model():
     made = model_of(config_of(has_heading=True, views=2))
     made.net.head.box[-1].weight.data *= 0.2  # boxes as large as the scene make merging what a search takes
-    made.net.graph = bare_graph(made)
+    made.net.graphs = {part: bare_graph(made, part) for part in RUN_PARTS}
     return made
 
 
@@ -77,7 +79,7 @@ def test_sizes_that_the_graph_does_not_know_are_torchs(model) -> None:
 
 
 def test_threads_share_sessions_and_answers_do_not_depend_on_them(model) -> None:
-    stream = OnnxStream(model.net.for_inference(strips=False), model.net.graph)
+    stream = OnnxStream(model.net.for_inference(strips=False), model.net.graphs["highres"])
     windows, context = inputs(2, 128)
     alone = stream(windows, context)[1].logits
     with ThreadPoolExecutor(4) as pool:
@@ -90,34 +92,59 @@ def test_the_graph_is_kept_in_the_file_and_has_no_weights(model, tmp_path) -> No
     path = tmp_path / "tiny.safetensors"
     save_weights(model.net, model.header, path)
     again = load_weights(path)
-    assert again.net.graph == model.net.graph
-    names = set(weights_of(model.net.for_inference(strips=False)))
-    assert not names & {tensor.name for tensor in onnx.load_from_string(model.net.graph).graph.initializer}
-    whole = onnx.load_from_string(with_weights(model.net.graph, weights_of(model.net.for_inference(strips=False))))
-    onnx.checker.check_model(whole, full_check=True)
-    again.net.graph = None
-    save_weights(again.net, again.header, path)
-    assert load_weights(path).net.for_inference(many=True).runtime is None
+    assert again.net.graphs == model.net.graphs
+    for part, graph in model.net.graphs.items():
+        weights = weights_of(model.net.for_inference(strips=False), part)
+        assert not set(weights) & {tensor.name for tensor in onnx.load_from_string(graph).graph.initializer}
+        onnx.checker.check_model(onnx.load_from_string(with_weights(graph, weights)), full_check=True)
+    again.net.graphs = {}
+    save_weights(again.net, again.header, path, base=path)
+    ready = load_weights(path).net.for_inference(many=True)
+    assert (ready.runtime, type(ready.means_stream)) == (None, MeansStream)
 
 
 def test_without_onnxruntime_torch_looks(model, monkeypatch) -> None:
     monkeypatch.setattr("geopdn.model.patchdrivenet.is_installed", lambda: False)
-    assert model.net.for_inference(many=True).runtime is None
+    ready = model.net.for_inference(many=True)
+    assert (ready.runtime, type(ready.means_stream)) == (None, MeansStream)
     assert runtime.is_installed()
 
 
 def test_graphs_that_read_files_or_are_none_are_refused(model) -> None:
     net = model.net.for_inference(strips=False)
     windows, context = inputs(1, 128)
-    for graph in (model.net.graph + b"location", b"0" * (1 << 21)):
+    graph = model.net.graphs["highres"]
+    for bad in (graph + b"location", b"0" * (1 << 21)):
         with pytest.raises(CheckpointError, match="none that geopdn writes"):
-            OnnxStream(net, graph)
+            OnnxStream(net, bad)
+        with pytest.raises(CheckpointError, match="none that geopdn writes"):
+            OnnxMeans(net, bad, others=net.means_stream)
     with pytest.raises(CheckpointError, match="cannot be run by onnxruntime"):
-        OnnxStream(net, model.net.graph[: len(model.net.graph) // 2])(windows, context)
+        OnnxStream(net, graph[: len(graph) // 2])(windows, context)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 128, 96), (1, 4, 64, 320), (1, 4, 112, 80), (2, 4, 64, 64)])
+def test_overviews_of_means_are_seen_as_torch_sees_them(model, shape) -> None:
+    plain, fast = model.net.for_inference(), model.net.for_inference(many=True)
+    assert (type(plain.means_stream), type(fast.means_stream)) == (MeansStream, OnnxMeans)
+    overview = torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape)))
+    with torch.inference_mode(), ThreadPoolExecutor(3) as pool:
+        ours, saliency = plain.look(overview)
+        for _ in range(2):
+            for theirs, expected in pool.map(fast.look, [overview] * 3):
+                assert (ours.grid - theirs.grid).abs().max() <= 1e-4 * ours.grid.abs().max()
+                assert (ours.cells - theirs.cells).abs().max() <= 1e-4 * ours.cells.abs().max()
+                assert (saliency.rate - expected.rate).abs().max() <= 1e-3 * saliency.rate.max()
+            fast.rest()
+            assert fast.means_stream._session is None
+    whole = torch.cat([torch.rand(1, 3, 64, 64), torch.zeros(1, 6, 64, 64), torch.ones(1, 1, 64, 64)], 1)
+    whole = torch.cat([whole, torch.zeros(1, 1, 64, 64)], 1)  # statistics are torch's
+    with torch.inference_mode():
+        assert torch.equal(plain.look(whole)[1].rate, fast.look(whole)[1].rate)
 
 
 def test_a_window_without_room_is_a_memory_error(model, monkeypatch) -> None:
-    stream = OnnxStream(model.net.for_inference(strips=False), model.net.graph)
+    stream = OnnxStream(model.net.for_inference(strips=False), model.net.graphs["highres"])
 
     class Full:
         def run(self, *_: object) -> None:

@@ -9,4 +9,4 @@ import pytest
 def without_graph(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Unless a test is marked `graph`."""
     if request.node.get_closest_marker("graph") is None:
-        monkeypatch.setattr("geopdn.train.finish.graph_of", lambda *_, **__: None)
+        monkeypatch.setattr("geopdn.train.finish.graphs_of", lambda *_, **__: {})

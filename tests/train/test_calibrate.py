@@ -115,12 +115,12 @@ def test_existing_weights_are_calibrated_on_other_places(tmp_path):
     model = load_weights(trained.weights)
     scenes = find_scenes(config.data, base=tmp_path)
     new = tmp_path / "new.safetensors"
-    model.net.graph = b"kept"
+    model.net.graphs = {"highres": b"kept"}
     both = config.model_copy(update={"model": config.model.model_copy(update={"views": 2})})
     scores = calibrate_again(model, both, scenes, path=new, say=lambda _: None)
     again = load_weights(new)
     header = again.header
-    assert (again.net.graph, again.net.config.views, model.header.model.views) == (b"kept", 2, 1)
+    assert (again.net.graphs, again.net.config.views, model.header.model.views) == ({"highres": b"kept"}, 2, 1)
     assert header.scores == scores
     assert header.training["steps"] == 1
     assert header.training["calibrated"]["places"] == ["b"]
