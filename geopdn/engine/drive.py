@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from geopdn.budget import Budget, Spending, window_cost
 from geopdn.coverage import Coverage, Planned, scan
 from geopdn.detections import Detections, Reason, WindowRecord
+from geopdn.engine.beside import Beside
 from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap
 from geopdn.engine.rounds import advise, fuse, inspect_windows
@@ -201,6 +203,7 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
     keep = fusing or options.drive == "lstm"
     strata: Strata | None = None
     explored_ms, rng = 0.0, np.random.default_rng([SEED, size.height, size.width])
+    beside = Beside()
     a_round = max(planned_ms / ROUNDS, LEAST_A_ROUND * window_cost(search.stage.kinds[0]))
     for round_ in range(MAX_ROUNDS):
         if round_ and only is not None and not scan_is_cheaper(_remainder_ms(coverage, budget, len(found)), coverage):
@@ -217,6 +220,7 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
             break
         search.total = max(search.total, round(spent.windows * planned_ms / max(spent.ms, 1e-9)))
         expected = [coverage.expected_in(item.core) for item in windows]
+        beside.wait()
         seen = search.look(windows, reason="plan", round_=round_, grid=scene_map.grid, keep_features=keep)
         if budget.recall is not None and options.explore and not static:
             extra, after = explore(coverage, budget=budget, spent=spent, explored_ms=explored_ms, rng=rng)
@@ -228,10 +232,11 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
         if static:
             break
         if fusing and net is not None and scene_map.grid is not None:
-            fuse(scene_map.grid, seen, windows, net=net)
+            beside.begin(partial(fuse, scene_map.grid, seen, windows, net=net))
         strata = _strata(coverage) if strata is None else strata
         log_factor = _evidence(found, coverage, strata)
         if options.drive == "lstm" and net is not None and scene_map.grid is not None:
+            beside.wait()
             advice, state = advise(
                 seen,
                 windows,
@@ -245,6 +250,7 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
             h, w = log_factor.shape
             log_factor = log_factor + np.kron(advice, np.ones((4, 4), np.float32))[:h, :w]
         coverage.redirect(log_factor)
+    beside.wait()
     return len(found)
 
 

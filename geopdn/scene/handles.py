@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no sidecar is believed, no folder listed on a server
     "GDAL_NUM_THREADS": 1,  # the readers are the threads
-    "GDAL_CACHEMAX": 128 << 20,  # bytes; GDAL's own default is a share of the machine
+    "GDAL_CACHEMAX": 96 << 20,  # bytes; GDAL's own default is a share of the machine
     "GDAL_HTTP_MAX_RETRY": 4,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
     "GDAL_HTTP_CONNECTTIMEOUT": 10,
