@@ -74,9 +74,10 @@ def predict(
     net, model = load_model(weights).net, header.model
     priorities = net.patch_priorities().detach().double().numpy()
     if measure:
+        from geopdn.engine.run import is_many
         from geopdn.train.costs import measure_costs
 
-        model = measure_costs(net)
+        model = measure_costs(net, many=is_many(model.kinds, size))
     kinds = model.kinds
     kind = kinds[scan_kind(kinds, priorities, np.zeros(model.n_size_classes))]
     windows = scan_count(kind, size)

@@ -102,7 +102,7 @@ def own_stage(
         previous: earlier dates, see `detect`.
     """
     require_dates(model, previous)
-    many = memory is None and _scan_ms(model.net.config.kinds, source.size) >= MANY_MS
+    many = memory is None and is_many(model.net.config.kinds, source.size)
     net = model.net.for_inference(device, many=many)
     radiometry = Radiometry.from_dict(net.config.radiometry.model_dump())
     stretch = resolve_stretch(source, radiometry)
@@ -156,9 +156,9 @@ def require_dates(model: LoadedModel, previous: Sequence[PixelSource]) -> None:
         )
 
 
-def _scan_ms(kinds: Sequence[WindowKind], size: Size) -> float:
-    """Nominal milliseconds of the cheapest look everywhere."""
-    return min(scan_count(kind, size) * window_cost(kind) for kind in kinds)
+def is_many(kinds: Sequence[WindowKind], size: Size) -> bool:
+    """Whether the cheapest look everywhere is nominally long enough for the start of ONNX Runtime to pay."""
+    return min(scan_count(kind, size) * window_cost(kind) for kind in kinds) >= MANY_MS
 
 
 def run_stage(

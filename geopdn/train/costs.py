@@ -16,21 +16,26 @@ from geopdn.config import ModelConfig
 from geopdn.engine.reading import BATCH_PX
 from geopdn.engine.side_by_side import MOST, side_by_side, workers
 from geopdn.model.patchdrivenet import PatchDriveNet
+from geopdn.model.streams import overview_channels
 
 REPEATS = 6
 OVERVIEW_SIDE = 512
 
 
-def measure_costs(net: PatchDriveNet) -> ModelConfig:
+def measure_costs(net: PatchDriveNet, *, many: bool = False) -> ModelConfig:
     """The network's configuration with the milliseconds of each kind of window and of the overview filled in.
 
     Windows and overview tiles are timed in batches and side by side as the engine looks at them on a CPU: backbone,
     head and decoding. The network is convolutional, so all kinds cost the same a tensor pixel: the lowest figure of all
     repeats counts for all of them, and what else the machine does meanwhile cannot make one kind look dearer than
     another.
+
+    Args:
+        net: the network.
+        many: as large scenes are looked at, by ONNX Runtime where it can be.
     """
     config = net.config
-    net = net.for_inference()
+    net = net.for_inference(many=many)
     per_px = []
     for side in sorted({kind.tensor for kind in config.kinds}):
         n = max(1, BATCH_PX["cpu"] // side**2)
@@ -40,7 +45,9 @@ def measure_costs(net: PatchDriveNet) -> ModelConfig:
     kinds = tuple(
         kind.model_copy(update={"network_ms": _rounded(min(per_px) * kind.tensor**2)}) for kind in config.kinds
     )
-    overview = torch.rand(1, 3 * len(config.bands) + 2, OVERVIEW_SIDE, OVERVIEW_SIDE)
+    n_bands = len(config.bands)
+    channels = n_bands + 1 if many and net.means_stream is not None else overview_channels(n_bands)
+    overview = torch.rand(1, channels, OVERVIEW_SIDE, OVERVIEW_SIDE)
     overview = overview.to(memory_format=torch.channels_last)
     per_mpx = _fastest_ms(net.look, overview) / (OVERVIEW_SIDE**2 / 1e6)
     return config.model_copy(update={"kinds": kinds, "overview_ms_per_mpx": _rounded(per_mpx)})
