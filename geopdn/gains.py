@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +29,11 @@ class Gains:
 
     def __init__(self, coverage: Coverage, *, price: Callable[[WindowKind], float], only: int | None = None) -> None:
         self._coverage = coverage
-        indexes = range(len(coverage.kinds)) if only is None else [only]
-
-        def of(index: int) -> _KindMap:
-            return _KindMap(coverage, index, price=price(coverage.kinds[index]), tiles=only is not None)
-
-        with ThreadPoolExecutor(len(indexes)) as pool:  # sums over the whole scene, which numpy does without its lock
-            self._maps = list(pool.map(of, indexes))
+        self._maps = [
+            _KindMap(coverage, index, price=price(kind), tiles=only is not None)
+            for index, kind in enumerate(coverage.kinds)
+            if only is None or index == only
+        ]
 
     def best(self) -> tuple[int, int, int] | None:
         """Kind, row and column (level-0 pixels of the core) of the best candidate, None if nothing is worth anything.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no sidecar is believed, no folder listed on a server
     "GDAL_NUM_THREADS": 1,  # the readers are the threads
-    "GDAL_CACHEMAX": 96 << 20,  # bytes; GDAL's own default is a share of the machine
+    "GDAL_CACHEMAX": 256 << 20,  # bytes; GDAL's own default is a share of the machine
     "GDAL_HTTP_MAX_RETRY": 4,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
     "GDAL_HTTP_CONNECTTIMEOUT": 10,
@@ -39,9 +39,14 @@ def block_cache(n_bytes: int) -> Iterator[None]:
         GDAL_OPTIONS["GDAL_CACHEMAX"] = before
 
 
-def environment() -> rasterio.Env:
-    """The GDAL options under which geopdn opens and reads."""
-    return rasterio.Env(**GDAL_OPTIONS)
+def environment(*, most_cache: int | None = None) -> rasterio.Env:
+    """The GDAL options under which geopdn opens and reads.
+
+    Args:
+        most_cache: bytes of decoded blocks that are kept at most while blocks are read that nobody will ask for again.
+    """
+    cache = GDAL_OPTIONS["GDAL_CACHEMAX"]
+    return rasterio.Env(**{**GDAL_OPTIONS, "GDAL_CACHEMAX": cache if most_cache is None else min(cache, most_cache)})
 
 
 def open_raster(path: str, *, drivers: Sequence[str], **options: Any) -> Any:

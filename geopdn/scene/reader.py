@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from geopdn.geometry.window import Size, Window
 
 
+AHEAD_CACHE = 64 << 20
+"""Bytes of decoded blocks that are kept while a level is read ahead, each block once."""
 PAUSE_S = 1.0
 """Before a window of a remote scene is asked for again."""
 
@@ -231,7 +234,7 @@ class Scene:
         """
         self.end_ahead()
         self._ahead = ReadAhead(
-            self._read_masked,
+            partial(self._read_masked, most_cache=AHEAD_CACHE),
             level=level,
             size=self.size.at_level(level),
             n_bands=len(self.band_names),
@@ -255,9 +258,11 @@ class Scene:
         known = ahead.take(window) if ahead is not None and ahead.level == window.level else None
         return self._read_masked(window) if known is None else known
 
-    def _read_masked(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    def _read_masked(
+        self, window: Window, *, most_cache: int | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """From the file; once more after a pause over a network, where GDAL tries again for some errors only."""
-        with self._handles.reading(), environment():
+        with self._handles.reading(), environment(most_cache=most_cache):
             if self._handles.is_remote:
                 try:
                     return self._pyramid.read(window)
