@@ -12,7 +12,7 @@ from geopdn.errors import NoOverviewsWarning
 from geopdn.scene.agreement import warn_of_mismatch
 from geopdn.scene.cells import Cells, existing, largest_part
 from geopdn.scene.computed import ComputedCells, Unread
-from geopdn.scene.reader import Pixels, Scene
+from geopdn.scene.reader import AHEAD_CACHE, Pixels, Scene
 from geopdn.scene.resample import ResampledScene
 from geopdn.scene.sidecar import Sidecar
 
@@ -212,8 +212,8 @@ def _has_overviews(source: PixelSource, *, level: int) -> bool:
 
 
 def read_ahead(source: PixelSource, *, level: int) -> None:
-    """Begin to read what `open_overview` will want, where that is a level of the source's own file."""
-    if isinstance(source, Scene) and _has_overviews(source, level=level):
+    """Begin to read what `open_overview` will want, where that is a level of the source's own file in small blocks."""
+    if isinstance(source, Scene) and _has_overviews(source, level=level) and 4 * source.block_bytes <= AHEAD_CACHE:
         found = Sidecar.find(source, level=level)
         if found is None:
             source.read_ahead(level)

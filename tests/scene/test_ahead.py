@@ -13,6 +13,7 @@ from geopdn.errors import SceneError, SceneReadError
 from geopdn.geometry.window import Size, Window
 from geopdn.scene import Scene, Stretch
 from geopdn.scene import ahead as module
+from geopdn.scene import overview
 from geopdn.scene.ahead import ReadAhead
 from geopdn.scene.overview import open_overview, read_ahead
 from geopdn.scene.prepare import prepare
@@ -101,7 +102,7 @@ def test_a_scene_that_is_closed_meanwhile_ends_the_reading(tmp_path, make_scene,
         scene.read(Window(0, 0, 10, 10, 2))
 
 
-def test_only_an_overview_of_the_files_own_is_read_ahead_and_let_go_with_the_reader(tmp_path, make_scene):
+def test_only_an_overview_of_the_files_own_is_read_ahead_and_let_go_with_the_reader(tmp_path, make_scene, monkeypatch):
     stretch = Stretch(low=(0.0,) * 3, high=(200.0,) * 3, scale=(1.0,) * 3, offset=(0.0,) * 3)
     make_scene(tmp_path / "with.tif", size=(256, 256), overviews=(2, 4))
     make_scene(tmp_path / "without.tif", size=(256, 256))
@@ -117,6 +118,10 @@ def test_only_an_overview_of_the_files_own_is_read_ahead_and_let_go_with_the_rea
             seen = reader.read(Window(0, 0, 64, 64, 2))
         assert not scene.reads_ahead
         np.testing.assert_array_equal(seen.mean, expected.mean)
+        monkeypatch.setattr(overview, "AHEAD_CACHE", 4 * scene.block_bytes - 1)
+        read_ahead(scene, level=2)
+        assert not scene.reads_ahead  # blocks that the cache does not hold would be decoded once a strip
+        monkeypatch.undo()
         prepare(scene, level=2)
         read_ahead(scene, level=2)
         assert not scene.reads_ahead  # its sidecar is what will be read
