@@ -11,9 +11,8 @@ import rasterio
 
 from geopdn.errors import SceneError, SceneReadError
 from geopdn.geometry.window import Size, Window
-from geopdn.scene import Scene, Stretch
+from geopdn.scene import Scene, Stretch, overview
 from geopdn.scene import ahead as module
-from geopdn.scene import overview
 from geopdn.scene.ahead import ReadAhead
 from geopdn.scene.overview import open_overview, read_ahead
 from geopdn.scene.prepare import prepare
