@@ -49,7 +49,7 @@ def test_info_times_the_network_when_asked(cli, exact, shipped, scene, monkeypat
     plain = tiny_config()
     kinds = tuple(kind.model_copy(update={"network_ms": 5000.0}) for kind in plain.kinds)
     slow = plain.model_copy(update={"kinds": kinds})
-    monkeypatch.setattr("geopdn.train.costs.measure_costs", lambda _, many: slow)
+    monkeypatch.setattr("geopdn.train.costs.measure_costs", lambda _, **__: slow)
     (nominal,) = cli("info", scene, "--json").record["models"]
     (measured,) = cli("info", scene, "--json", "--measure").record["models"]
     assert (nominal["measured"], measured["measured"]) == (False, True)
