@@ -1,8 +1,8 @@
 """Both streams as ONNX graphs without weights: what a weights file carries for another runtime.
 
-A graph has 0.2 MB. Its weights are those of the file, so that nothing is stored twice and nothing can disagree: when a
-model is run, they are appended to the serialised graph as initializers. A protobuf message may be written in pieces,
-which a reader merges (Protocol Buffers, "Encoding: Last One Wins"), so that no ONNX library is needed for it.
+A graph has 0.2 MB at most. Its weights are those of the file, so that nothing is stored twice and nothing can disagree:
+when a model is run, they are appended to the serialised graph as initializers. A protobuf message may be written in
+pieces, which a reader merges (Protocol Buffers, "Encoding: Last One Wins"), so that no ONNX library is needed for it.
 """
 
 from __future__ import annotations
