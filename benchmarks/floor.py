@@ -23,7 +23,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import rasterio
+from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.windows import Window as Rectangle
 
@@ -79,46 +81,38 @@ def decode(scene: Path, windows: Sequence[Window], *, overview_level: int, n_thr
 
 def network(model: str, windows: Sequence[Window], *, size: Size) -> float:
     """Seconds of the forward passes of windows and of the overview of a scene, on random values."""
-    import torch
-
-    from geopdn.model.streams import overview_channels
+    from geopdn.model.network import Planes, network_of
     from geopdn.model.weights import find_weights, load_weights
 
-    net = load_weights(find_weights(model)).net.for_inference(many=True)
-    generator = torch.Generator().manual_seed(0)
-    n_bands, seconds = len(net.config.bands), 0.0
+    net = network_of(load_weights(find_weights(model), at_once=False))
+    random, n_bands, seconds = np.random.default_rng(0), len(net.config.bands), 0.0
+    for (height, width), n in Counter((w.height, w.width) for w in windows).items():
+        batches = {b: random.random((b, n_bands, height, width), np.float32) for b in BATCHES if b <= n}
 
-    def values(n: int, channels: int, height: int, width: int) -> torch.Tensor:
-        random = torch.rand(n, channels, height, width, generator=generator)
-        return random.contiguous(memory_format=torch.channels_last)
+        def passes(batch: int, times: int, values: dict[int, NDArray[np.float32]] = batches) -> float:
+            return _seconds(lambda: net.find(values[batch], None, min_score=0.9999), times)
 
-    with torch.inference_mode():
-        for (height, width), n in Counter((w.height, w.width) for w in windows).items():
-            batches = {b: values(b, n_bands, height, width) for b in BATCHES if b <= n}
-
-            def passes(batch: int, times: int, tensors: dict[int, torch.Tensor] = batches) -> float:
-                return _seconds(lambda: net.inspect(tensors[batch], None), times)
-
-            for batch in batches:
-                passes(batch, 1)
-            best = min(batches, key=lambda batch: passes(batch, 2) / batch)
-            full, rest = divmod(n, best)
-            seconds += passes(best, full) + (passes(best, 1) * rest / best if rest else 0.0)
-        overview = size.at_level(net.config.overview_level)
-        height, width = (min(NETWORK_TILE, -(-side // 16) * 16) for side in (overview.height, overview.width))
-        tile = values(1, overview_channels(n_bands), height, width)
-        net.look(tile)
-        n_tiles = max(1, round(overview.area / (height * width)))
-        seconds += _seconds(lambda: net.look(tile), n_tiles) * overview.area / (n_tiles * height * width)
+        for batch in batches:
+            passes(batch, 1)
+        best = min(batches, key=lambda batch: passes(batch, 2) / batch)
+        full, rest = divmod(n, best)
+        seconds += passes(best, full) + (passes(best, 1) * rest / best if rest else 0.0)
+    overview = size.at_level(net.config.overview_level)
+    shape = tuple(min(NETWORK_TILE, -(-side // 32) * 32) for side in (overview.height, overview.width))
+    planes = Planes(random.random((n_bands, *shape), np.float32), np.ones(shape, np.float32))
+    net.look(planes)
+    n_tiles = max(1, round(overview.area / (shape[0] * shape[1])))
+    seconds += _seconds(lambda: net.look(planes), n_tiles) * overview.area / (n_tiles * shape[0] * shape[1])
     return seconds
 
 
 def start(model: str) -> None:
     """Import what a search needs and load the weights."""
     import geopdn.engine  # noqa: F401
+    from geopdn.model.network import network_of
     from geopdn.model.weights import find_weights, load_weights
 
-    load_weights(find_weights(model)).net.for_inference()
+    network_of(load_weights(find_weights(model), at_once=False))
 
 
 def _seconds(call: Callable[[], object], times: int) -> float:

@@ -65,21 +65,20 @@ def predict(
     from geopdn.budget import window_cost
     from geopdn.coverage import scan_count, scan_kind
     from geopdn.engine.overview_pass import tiles_of
+    from geopdn.model.network import network_of
     from geopdn.scene.resample import resample
 
     try:
         size = resample(scene, pixel_size_m=header.model.pixel_size_m, any_scale=reading.any_scale).size
     except SceneError as error:
         return str(error)
-    net, model = load_model(weights).net, header.model
-    priorities = net.patch_priorities().detach().double().numpy()
+    net, model = network_of(load_model(weights)), header.model
     if measure:
-        from geopdn.engine.run import is_many
         from geopdn.train.costs import measure_costs
 
-        model = measure_costs(net, many=is_many(model.kinds, size))
+        model = measure_costs(net)
     kinds = model.kinds
-    kind = kinds[scan_kind(kinds, priorities, np.zeros(model.n_size_classes))]
+    kind = kinds[scan_kind(kinds, net.priorities, np.zeros(model.n_size_classes))]
     windows = scan_count(kind, size)
     each = window_cost(kind) / 1000
     level = model.overview_level

@@ -120,7 +120,7 @@ def _models(
             reasons[name] = cost
         else:
             source = resample(scene, pixel_size_m=header.model.pixel_size_m, any_scale=reading.any_scale)
-            least, usual = least_and_usual_mb(scene, source, header.model)
+            least, usual = least_and_usual_mb(scene, source, header.model, path)
             memory[name] = {"least_mb": least, "usual_mb": usual}
             costs.append(cost)
     return costs, reasons, memory

@@ -11,11 +11,12 @@ from geopdn.api.device import resolve_device
 from geopdn.cli.measure import memory_mb
 from geopdn.errors import ConfigError
 from geopdn.memory import (
-    BASE,
     LEAST_PART,
     MB,
+    NEEDS,
     Maps,
     MemoryPlan,
+    Needs,
     Storage,
     in_round_mb,
     least_memory,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from geopdn.geometry.window import Size
     from geopdn.scene import PixelSource, Scene
 
-FOLDED = 50 * MB  # the network again with its batch norms folded, and what reading and drawing load
+LATER = 50 * MB  # the network again, ready to run, and what reading and drawing load
 
 
 def bound_of(text: str | None) -> int | None:
@@ -53,7 +54,7 @@ def plan_for(
 ) -> MemoryPlan | None:
     """The plan of a run with a model on an open scene, of which nothing has been read; None without a bound.
 
-    It is made twice: by nominal sizes before PyTorch is loaded, then by what the process takes with the network.
+    It is made twice: by nominal sizes before the network is made, then by what the process takes with it.
 
     Args:
         scene: the file.
@@ -71,17 +72,19 @@ def plan_for(
     if bound is None:
         return None
     storage, maps = needs_of(scene, source, model, budget=budget)
-    plan_memory(bound, storage, maps)
+    needs = _needs_with(weights)
+    plan_memory(bound, storage, maps, needs=needs)
     if resolve_device(device) != "cpu":
         raise ConfigError("--memory bounds searches on the CPU: add --device cpu, or leave it out")
-    return plan_memory(bound, storage, maps, base=_loaded_base(weights), workers=os.cpu_count() or 1)
+    return plan_memory(bound, storage, maps, needs=needs, base=_loaded_base(weights), workers=os.cpu_count() or 1)
 
 
-def least_and_usual_mb(scene: "Scene", source: "PixelSource", model: "ModelConfig") -> tuple[int, int]:
+def least_and_usual_mb(scene: "Scene", source: "PixelSource", model: "ModelConfig", weights: Path) -> tuple[int, int]:
     """MB of the least `--memory` that works for a scene, and of what a run without it takes at most."""
     storage, maps = needs_of(scene, source, model, budget=None)
-    least = least_memory(storage, maps).peak
-    plenty = plan_memory(1 << 50, storage, maps, workers=os.cpu_count() or 1).peak
+    needs = _needs_with(weights)
+    least = least_memory(storage, maps, needs=needs).peak
+    plenty = plan_memory(1 << 50, storage, maps, needs=needs, workers=os.cpu_count() or 1).peak
     return in_round_mb(least), in_round_mb(plenty)
 
 
@@ -117,6 +120,14 @@ def _n_windows(kind: "WindowKind", size: "Size", budget: "Budget | None") -> int
     return everywhere
 
 
+def _needs_with(weights: Path) -> Needs:
+    """What the network of these weights takes."""
+    from geopdn.api.search import load_model
+    from geopdn.model.network import runtime_of
+
+    return NEEDS[runtime_of(load_model(weights))]
+
+
 @lru_cache(maxsize=1)
 def _loaded_base(weights: Path) -> int:
     """Bytes that the process takes with all libraries and a network; asked for before the first scene is looked at."""
@@ -126,9 +137,11 @@ def _loaded_base(weights: Path) -> int:
     import geopdn.engine
     import geopdn.output.write  # noqa: F401
     from geopdn.api.search import load_model
+    from geopdn.model.network import network_of
 
-    load_model(weights)
-    return max(BASE, int((memory_mb() or 0) * MB) + FOLDED)
+    network = network_of(load_model(weights))
+    network.load()
+    return int((memory_mb() or 0) * MB) + LATER
 
 
 @contextmanager

@@ -138,9 +138,12 @@ def search(job: Job, wish: Wish) -> Searched:
         plan = _planned(item, wish)
         polygon = None if wish.area is None else area_of(wish.area, item.source)
         ledger.tell(context_of(item.scene, polygon, wish.reading, dates=item.dates))
-        with first_import("torch"):
+        with first_import("geopdn.engine"):
             device = resolve_device(wish.device)
             from geopdn.engine import DetectOptions
+        if device != "cpu" or item.dates:
+            with first_import("torch"):
+                from geopdn.model import torch_network  # noqa: F401
 
         options = DetectOptions(
             budget=wish.budget,

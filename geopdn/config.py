@@ -16,6 +16,7 @@ from pydantic import (
 
 LEVEL_OF_SCALE = {0.5: 1, 0.25: 2, 0.125: 3, 0.0625: 4}
 MOST_DATES = 8  # earlier dates of the same ground that are looked at, at most
+DENSE_SIDE = 512  # level-0 pixels; scenes smaller than this both ways are looked at whole
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -150,6 +151,16 @@ class ModelConfig(Strict):
     def overview_level(self) -> int:
         """Level of the overview: 3 for 1/8, 2 for 1/4."""
         return LEVEL_OF_SCALE[self.global_scale]
+
+    @property
+    def cell_px(self) -> int:
+        """Side of a cell of expected counts in level-0 pixels."""
+        return 4 << self.overview_level
+
+    @property
+    def grid_px(self) -> int:
+        """Side of a cell of the global grid in level-0 pixels."""
+        return 16 << self.overview_level
 
     @property
     def n_size_classes(self) -> int:

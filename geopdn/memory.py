@@ -18,9 +18,8 @@ MB = 1_000_000
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
 UNITS["TI"] = 1 << 40
 
-BASE = 1200 * MB  # the interpreter, all libraries that a run loads and a network: 960 to 1,162 MB seen on Linux
-TILE_WORK, TILE_WORK_A_BAND = 200 * MB, 45 * MB  # the global stream on a tile of the overview, read and packed
-WINDOW_WORK, WINDOW_WORK_A_BAND = 150 * MB, 10 * MB  # the high-resolution stream on a batch, others read ahead
+TILE_WORK_A_BAND = 45 * MB  # a tile of the overview as it is read and given to the network
+WINDOW_WORK_A_BAND = 10 * MB  # a batch of windows, others read ahead
 LEAST_CACHE, MOST_CACHE = 16 * MB, 256 * MB  # decoded blocks that GDAL keeps
 LEAST_PART, MOST_PART = 2 << 20, 16 << 20  # scene pixels that are summarised in one go, in bytes, where blocks allow it
 PART_COPIES = 15  # three parts in work, each with what summing up takes: five times the part
@@ -31,6 +30,35 @@ LARGE_BLOCK = 16 * MB  # decoded; where a bound is too little for a file of larg
 WINDOW_RECORD = 4_000  # what is kept of one window: where it was, and its boxes (tens of 80 bytes)
 CELL_BYTES = 17  # of a cell: factors and their successors (12), what was looked at (4), valid (1)
 KIND_BYTES = 2.3  # of a cell and a kind of window: worth of the candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a runtime of the network takes, in bytes.
+
+    Attributes:
+        base: the interpreter, all libraries that a run loads, and a network.
+        shared: the global stream at work, however many tiles are read for it side by side.
+        tile: the global stream on a tile, for each that is looked at side by side.
+        window: the high-resolution stream on a batch, likewise.
+    """
+
+    base: int
+    shared: int
+    tile: int
+    window: int
+
+    def work(self, n_bands: int, *, workers: int) -> int:
+        """The most that tiles or windows take side by side."""
+        tiles = self.shared + workers * (self.tile + n_bands * TILE_WORK_A_BAND)
+        return max(tiles, workers * (self.window + n_bands * WINDOW_WORK_A_BAND))
+
+
+NEEDS = {
+    "onnxruntime": Needs(base=400 * MB, shared=360 * MB, tile=0, window=130 * MB),  # base: 310 to 340 MB seen on Linux
+    "torch": Needs(base=1200 * MB, shared=0, tile=200 * MB, window=150 * MB),  # base: 960 to 1,162 MB
+}
+"""By the names of runtimes (`geopdn.model.network`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +159,7 @@ def parse_size(text: str, *, option: str = "--memory") -> int:
 
 
 def plan_memory(
-    bound: int, storage: Storage, maps: Maps, *, base: int = BASE, workers: int = MOST_WORKERS
+    bound: int, storage: Storage, maps: Maps, *, needs: Needs, base: int = 0, workers: int = MOST_WORKERS
 ) -> MemoryPlan:
     """Divide a bound.
 
@@ -139,43 +167,46 @@ def plan_memory(
         bound: bytes that the process may take at its peak.
         storage: the file.
         maps: what is held of the scene.
-        base: bytes that the process takes before it looks at anything.
+        needs: of the network.
+        base: bytes that the process takes before it looks at anything, where that is more than the network needs.
         workers: cores for the network: so many tiles side by side, or as many as the bound allows.
 
     Raises:
         ResourceLimitError: it cannot be done within the bound; says what would.
     """
-    least = least_memory(storage, maps, base=base)
-    spare = bound - least.peak
-    if spare < 0:
+    least = least_memory(storage, maps, needs=needs, base=base)
+    if bound < least.peak:
         raise ResourceLimitError(_too_little(bound, storage, maps, least))
-    each = least.work
-    more = max(0, min(min(workers, MOST_WORKERS) - 1, spare // each))
-    spare -= more * each
+    rest = bound - least.peak + least.work  # for work and buffers
+    most = max(1, min(workers, MOST_WORKERS))
+    n, work = next(
+        (n, work) for n in range(most, 0, -1) if (work := needs.work(storage.n_bands, workers=n)) <= rest or n == 1
+    )
+    spare = rest - work
     cache = int(min(MOST_CACHE, LEAST_CACHE + spare / 2))
     rest = spare - (cache - LEAST_CACHE)
     part, kept = least.part, 0
     if storage.is_computed:
         part = int(max(part, min(MOST_PART, part + rest / 2 / PART_COPIES)))
         kept = int(min(MOST_KEPT, rest - (part - least.part) * PART_COPIES))
-    return replace(least, bound=bound, workers=1 + more, work=each * (1 + more), cache=cache, part=part, kept=kept)
+    return replace(least, bound=bound, workers=n, work=work, cache=cache, part=part, kept=kept)
 
 
-def least_memory(storage: Storage, maps: Maps, *, base: int = BASE) -> MemoryPlan:
+def least_memory(storage: Storage, maps: Maps, *, needs: Needs, base: int = 0) -> MemoryPlan:
     """The plan that takes the least: one tile or window at a time, and the smallest buffers.
 
     Args:
         storage: see `plan_memory`.
         maps: likewise.
+        needs: likewise.
         base: likewise.
     """
-    n = storage.n_bands
     return MemoryPlan(
         bound=0,
-        base=base,
+        base=max(base, needs.base),
         maps=maps.n_bytes,
         workers=1,
-        work=max(TILE_WORK + n * TILE_WORK_A_BAND, WINDOW_WORK + n * WINDOW_WORK_A_BAND),
+        work=needs.work(storage.n_bands, workers=1),
         decoding=storage.block_bytes * BLOCK_COPIES,
         cache=LEAST_CACHE,
         part=storage.part_bytes,

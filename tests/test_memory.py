@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from geopdn.errors import ConfigError, ResourceLimitError
 from geopdn.geometry.window import Size
-from geopdn.memory import BASE, LEAST_PART, MB, Maps, Storage, in_round_mb, least_memory, parse_size, plan_memory
+from geopdn.memory import LEAST_PART, MB, NEEDS, Maps, Storage, in_round_mb, least_memory, parse_size
+from geopdn.memory import plan_memory as plan_with
+
+TORCH = NEEDS["torch"]
+
+
+def plan_memory(*arguments, needs=TORCH, **others):
+    return plan_with(*arguments, needs=needs, **others)
+
 
 TILED = Storage("a.tif", block=Size(512, 512), block_bytes=512 * 512 * 3, n_bands=3)
 COMPUTED = Storage("a.tif", block=Size(512, 512), block_bytes=512 * 512 * 3, n_bands=3, part_bytes=LEAST_PART)
@@ -40,7 +48,7 @@ def test_the_shares_stay_within_the_bound_and_the_least_that_is_named_works(side
         plan = plan_memory(bound_mb * MB, storage, maps(side))
     except ResourceLimitError as error:
         least = int(re.search(r"--memory (\d+)MB$", str(error))[1])
-        assert bound_mb < least == in_round_mb(least_memory(storage, maps(side)).peak)
+        assert bound_mb < least == in_round_mb(least_memory(storage, maps(side), needs=TORCH).peak)
         assert plan_memory(least * MB, storage, maps(side)).peak <= least * MB
         with pytest.raises(ResourceLimitError):
             plan_memory((least - 20) * MB, storage, maps(side))
@@ -57,7 +65,16 @@ def test_maps_of_a_hundred_thousand_pixels_are_hundreds_of_megabytes():
 def test_what_the_program_takes_counts():
     with pytest.raises(ResourceLimitError, match="is too little for 16,384 x 16,384 px: the program"):
         plan_memory(1650 * MB, TILED, maps(16_384), base=1400 * MB)
-    assert plan_memory(1650 * MB, TILED, maps(16_384)).base == BASE
+    assert plan_memory(1650 * MB, TILED, maps(16_384)).base == TORCH.base
+
+
+@pytest.mark.parametrize("needs", NEEDS.values())
+def test_more_tiles_side_by_side_take_more(needs):
+    plans = [plan_memory(4000 * MB, TILED, maps(16_384), needs=needs, workers=n) for n in (1, 2, 4)]
+    assert [plan.workers for plan in plans] == [1, 2, 4]
+    assert plans[0].work < plans[1].work < plans[2].work
+    assert plan_memory(int(plans[0].peak), TILED, maps(16_384), needs=needs, workers=4).workers == 1 or needs.tile == 0
+    assert least_memory(TILED, maps(600), needs=NEEDS["onnxruntime"]).peak < 1000 * MB
 
 
 def test_a_larger_bound_is_used():

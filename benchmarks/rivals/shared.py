@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from geopdn.geometry import boxes as box
+from geopdn.model.network import network_of
 from geopdn.model.weights import find_weights, load_weights
 
 
@@ -37,15 +36,15 @@ class HighRes:
     """
 
     def __init__(self, weights: str, *, kind: int, min_score: float) -> None:
-        model = load_weights(find_weights(weights))
+        model = load_weights(find_weights(weights), at_once=False)
         config = model.header.model
         radiometry = config.radiometry
         if radiometry.kind != "fixed" or len(config.bands) != 3 or config.has_heading:
             raise SystemExit(f"{model.header.name}: these scripts know upright boxes in RGB of a fixed range only")
-        self.net, self.min_score = model.net.for_inference(many=True), min_score
+        self.net, self.min_score = network_of(model), min_score
         self.extent, self.halo, self.level = (getattr(config.kinds[kind], n) for n in ("extent", "halo", "level"))
         self.classes = config.classes
-        self._low, self._high = (torch.tensor(v).reshape(-1, 1, 1) for v in (radiometry.low, radiometry.high))
+        self._low, self._high = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (radiometry.low, radiometry.high))
         self.n_calls = self.n_raw = 0
 
     @property
@@ -55,18 +54,16 @@ class HighRes:
 
     def __call__(self, image: NDArray[np.uint8]) -> Found:
         """One window `[3, s, s]` at its level, or at full resolution, which is averaged down here."""
-        values = (torch.from_numpy(image).float() - self._low) / (self._high - self._low)
-        factor = image.shape[-1] // self.side
-        values = F.avg_pool2d(values[None], factor) if factor > 1 else values[None]
-        curves = self.net.score_curves
-        with torch.inference_mode():
-            values = values.contiguous(memory_format=torch.channels_last)
-            _, found = self.net.find(values, None, min_score=curves.least_raw(self.min_score))
-            found = curves.rescored(found, torch.tensor([self.level]), min_score=self.min_score)
+        values = (image.astype(np.float32) - self._low) / (self._high - self._low)
+        factor, (n_bands, height, width) = image.shape[-1] // self.side, values.shape
+        values = values.reshape(1, n_bands, height // factor, factor, width // factor, factor).mean((3, 5))
+        curves = self.net.probabilities
+        _, found = self.net.find(values, None, min_score=curves.least_raw(self.min_score))
+        found = curves.rescored(found, np.array([self.level]), min_score=self.min_score)
         self.n_calls += 1
         self.n_raw += len(found.score)
-        limits = box.bounds(found.boxes.double().numpy()) * (1 << self.level)
-        return Found(limits, found.score.double().numpy(), found.label.numpy())
+        limits = box.bounds(found.boxes.astype(np.float64)) * (1 << self.level)
+        return Found(limits, found.score.astype(np.float64), found.label)
 
 
 def arguments(about: str | None) -> argparse.Namespace:

@@ -21,16 +21,26 @@ Run: TypeAlias = "Callable[[DetectOptions, Callable[[Progress], None], Inside | 
 """Searches a scene, given options, progress and what lies in the area of interest."""
 
 
-@lru_cache(maxsize=1)
 def load_model(path: Path) -> "LoadedModel":
-    """Weights, loaded once for scenes that follow each other."""
+    """Weights, loaded once for scenes that follow each other, and again when the file has changed."""
+    state = path.stat()
+    return _loaded(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: Path, *_: int) -> "LoadedModel":
     from geopdn.model.weights import load_weights
 
-    return load_weights(path)
+    return load_weights(path, at_once=False)
+
+
+def forget_model() -> None:
+    """Load weights again when they are asked for next."""
+    _loaded.cache_clear()
 
 
 def read_ahead(item: "Opened") -> None:
-    """Begin to read the overview that the model will look at, while torch is imported and the weights are loaded."""
+    """Begin to read the overview that the model will look at, while the network is got ready."""
     from geopdn.scene.overview import read_ahead as begin
 
     begin(item.source, level=item.header.model.overview_level)
@@ -99,7 +109,7 @@ def require_map(source: "PixelSource") -> None:
     Raises:
         SceneError: it is smaller than a window.
     """
-    from geopdn.model.patchdrivenet import DENSE_SIDE
+    from geopdn.config import DENSE_SIDE
 
     size = source.size
     if max(size.height, size.width) < DENSE_SIDE:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import torch
-
 
 class Beside:
     """Work in another thread, one piece at a time; what it raises is raised where it is waited for."""
@@ -15,15 +13,10 @@ class Beside:
         self._future: Future[None] | None = None
 
     def begin(self, work: Callable[[], None]) -> None:
-        """Begin in inference mode, when what was begun before has ended."""
+        """Begin when what was begun before has ended."""
         self.wait()
-
-        def run() -> None:
-            with torch.inference_mode():  # a mode of each thread
-                work()
-
         pool = ThreadPoolExecutor(1)
-        self._future = pool.submit(run)
+        self._future = pool.submit(work)
         pool.shutdown(wait=False)
 
     def wait(self) -> None:

@@ -8,21 +8,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from geopdn.config import MOST_DATES
 from geopdn.errors import ConfigError, EarlierDateWarning, SceneReadError
 from geopdn.geometry.window import Window
-from geopdn.model.temporal import EarlierDates
+from geopdn.model.network import EarlierPlanes, Planes
 from geopdn.scene import PixelSource, Radiometry, Stretch, resolve_stretch
 from geopdn.scene.coregister import CoregisteredScene, coregister
 from geopdn.scene.dates import days_between
 from geopdn.scene.overview import Overview, OverviewReader, open_overview
 
-Packed = Callable[[Overview], Tensor]
-"""The network's input `[1, 3C + 2, H, W]` of a part of an overview."""
+AsPlanes = Callable[[Overview], Planes]
+"""A part of an overview as the network takes it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,14 +77,14 @@ class DateReaders:
                     self._warn(date.source.name, reader.unread[0].cause)
             self._stack = opening.pop_all()
 
-    def read(self, window: Window, packed: Packed) -> EarlierDates | None:
-        """What the dates show under a window of the overview; None where none of them shows anything.
+    def read(self, window: Window, planes: AsPlanes) -> list[EarlierPlanes]:
+        """What the dates show under a window of the overview, those left out that show nothing.
 
         A date that cannot be read there is missing there, and a warning says so.
 
         Args:
             window: sides are multiples of 4 overview pixels.
-            packed: makes the network's input.
+            planes: makes the network's input.
         """
         shown = []
         for days, (name, reader) in zip(self._days, self._readers, strict=True):
@@ -98,14 +94,8 @@ class DateReaders:
                 self._warn(name, str(error))
                 continue
             if view.valid.any():
-                shown.append((packed(view), _cells(view.valid), days))
-        if not shown:
-            return None
-        overviews, known, gaps = zip(*shown, strict=True)
-        device = overviews[0].device
-        return EarlierDates(
-            torch.stack(overviews, 1), torch.stack(known)[None].to(device), torch.tensor([gaps], device=device)
-        )
+                shown.append(EarlierPlanes(planes(view), days))
+        return shown
 
     def _warn(self, name: str, cause: str) -> None:
         if name not in self._warned:
@@ -121,8 +111,3 @@ class DateReaders:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-
-
-def _cells(valid: np.ndarray) -> Tensor:
-    height, width = valid.shape
-    return torch.from_numpy(valid.reshape(height // 4, 4, width // 4, 4).max((1, 3)) > 0).float()

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from geopdn.budget import Budget, Spending, window_cost
@@ -56,7 +55,7 @@ class Search:
 
     stage: Stage
     options: DetectOptions
-    device: torch.device
+    device: str
     min_score: float
     keep_score: float
     report: Callable[[Progress], None]
@@ -78,7 +77,7 @@ class Search:
         *,
         reason: Reason,
         round_: int,
-        grid: torch.Tensor | None,
+        grid: NDArray[np.float16] | None,
         keep_features: bool = False,
     ) -> list[Seen]:
         """Inspect windows and record them.
@@ -101,15 +100,15 @@ class Search:
 
         book = None
         if self.ledger is not None:
-            book = Book(self.ledger, round_, self.options.strict, keep_features, self.device)
+            book = Book(self.ledger, round_, self.options.strict, keep_features)
         seen = inspect_windows(
             [(start + i, item) for i, item in enumerate(windows)],
             source=self.stage.source,
             scaling=self.stage.scaling,
             finder=self.stage.finder,
-            curves=None if self.stage.net is None else self.stage.net.score_curves,
+            curves=None if self.stage.net is None else self.stage.net.probabilities,
             grid=grid,
-            grid_px=0 if self.stage.net is None else self.stage.net.grid_px,
+            grid_px=0 if self.stage.net is None else self.stage.net.config.grid_px,
             edge_px=self.stage.edge_px,
             device=self.device,
             min_score=self.raw_score,

@@ -11,9 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from geopdn.budget import Budget
 from geopdn.config import WindowKind
@@ -28,7 +26,7 @@ from geopdn.engine.stage import Stage, TileProgress
 from geopdn.errors import BandError, ConfigError
 from geopdn.geometry.window import Size, Window
 from geopdn.ledger import Ledger
-from geopdn.model.head import Decoded
+from geopdn.model.decoded import Decoded
 from geopdn.model.weights import LoadedModel
 from geopdn.scene import Pixels, PixelSource, Radiometry, Stretch, resolve_stretch
 
@@ -101,10 +99,9 @@ def detect_with(
         )
     if options.drive == "lstm":
         raise ConfigError('drive="lstm" needs the features of the model\'s own network: use "gamma-poisson"')
-    device = torch.device(options.device)
-    own = None
+    own, memory = None, options.memory
     if guide is not None:
-        own = own_stage(guide.source, guide.model, device=device, memory=options.memory, previous=guide.previous)
+        own = own_stage(guide.source, guide.model, device=options.device, memory=memory, previous=guide.previous)
     if own is not None and own.dense:
         own, options = None, replace(options, budget=Budget(full=True))
     stage = _stage(_Finder(detector), source, own=own)
@@ -117,15 +114,17 @@ class _Finder:
 
     detector: Detector
 
-    def find(self, windows: Tensor, context: Tensor | None, *, min_score: float) -> tuple[None, Decoded]:
+    def find(
+        self, windows: NDArray[np.float32], context: NDArray[np.float32] | None, *, min_score: float
+    ) -> tuple[None, Decoded]:
         """See `Finder.find`; there is no context and there are no features."""
         del context
-        found = self.detector.find(np.ascontiguousarray(windows.cpu().numpy()), min_score=min_score)
+        found = self.detector.find(np.ascontiguousarray(windows), min_score=min_score)
         n_invalid = sum(part.n_invalid for part in found)
         index = np.repeat(np.arange(len(found)), [len(part.score) for part in found])
         columns = [np.concatenate([getattr(part, name) for part in found]) for name in ("boxes", "score", "label")]
-        window, boxes, score, label = (torch.from_numpy(column).to(windows.device) for column in (index, *columns))
-        return None, Decoded(window=window, boxes=boxes, score=score, label=label, n_invalid=n_invalid)
+        boxes, score, label = columns
+        return None, Decoded(window=index, boxes=boxes, score=score, label=label, n_invalid=n_invalid)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,7 +208,7 @@ def _cell_of(own: Stage, source: PixelSource) -> tuple[float, float]:
     if not np.allclose(same, (theirs.c, theirs.f, theirs.a, theirs.d, theirs.b, theirs.e), rtol=1e-9, atol=1e-12):
         msg = f"the guide's source {own.source.name} is not the same scene as {source.name}: their corners differ"
         raise ValueError(msg)
-    return own.net.cell_px * step_y, own.net.cell_px * step_x
+    return own.net.config.cell_px * step_y, own.net.config.cell_px * step_x
 
 
 def _stretch(scaling: Scaling, source: PixelSource) -> Stretch:

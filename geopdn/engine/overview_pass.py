@@ -5,33 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from geopdn.engine.dates import Date, DateReaders
 from geopdn.engine.freed import give_back
 from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.geometry.window import Size, Window
 from geopdn.memory import MOST_PART, MemoryPlan
-from geopdn.model.patchdrivenet import PatchDriveNet
-from geopdn.model.streams import overview_channels, pack_means, pack_overview
+from geopdn.model.network import Network, Planes
 from geopdn.model.surroundings import correct
 from geopdn.scene import PixelSource, Stretch
 from geopdn.scene.overview import Overview, OverviewReader, open_overview
 
-TILE = 1024  # overview pixels, at most: the network in strips takes 0.15 GB for one
-GRID_DTYPE = torch.float16  # of the whole scene's grid: a quarter of a gigabyte less at 100,000 px than float32
-PACKED_ROWS = 128
+TILE = 1024  # overview pixels, at most: the maps of one take 0.1 to 0.35 GB
+GRID_DTYPE = np.float16  # of the whole scene's grid: a quarter of a gigabyte less at 100,000 px than float32
 HALO = 96  # overview pixels seen around a tile, a multiple of the grid's stride; seams change the counts by 1 %
 
-LIMITS = torch.finfo(GRID_DTYPE).min, torch.finfo(GRID_DTYPE).max
+LIMITS = np.finfo(GRID_DTYPE).min, np.finfo(GRID_DTYPE).max
 
 Progress = Callable[[int, int], None]
-AnyMap = TypeVar("AnyMap", Tensor, NDArray[Any])
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +44,7 @@ class SceneMap:
     """
 
     rate: NDArray[np.float32]
-    grid: Tensor | None
+    grid: NDArray[np.float16] | None
     valid: NDArray[np.bool_]
     statistics: bool
     source: str
@@ -59,10 +54,9 @@ class SceneMap:
 
 def look_at_overview(
     source: PixelSource,
-    net: PatchDriveNet,
+    net: Network,
     *,
     stretch: Stretch,
-    device: torch.device,
     progress: Progress | None = None,
     statistics: bool = True,
     memory: MemoryPlan | None = None,
@@ -72,9 +66,8 @@ def look_at_overview(
 
     Args:
         source: the scene.
-        net: the network, on `device`.
+        net: the network.
         stretch: the scene's radiometric stretch.
-        device: where it runs.
         progress: called with (done, total) tiles.
         statistics: use minima and maxima where they are known; False shows the network the mean alone.
         memory: how large buffers may be, None for their usual sizes.
@@ -93,10 +86,10 @@ def look_at_overview(
         gh, gw = -(-height // 16), -(-width // 16)
         rate = np.zeros((net.config.n_size_classes, h, w), np.float32)
         valid = np.zeros((h, w), np.bool_)
-        grid = torch.zeros(net.config.grid, gh, gw, dtype=GRID_DTYPE, device=device)
-        looker = _Looker(reader, net, device, statistics=statistics, earlier=earlier if dates else None)
+        grid = np.zeros((net.config.grid, gh, gw), GRID_DTYPE)
+        looker = _Looker(reader, net, statistics=statistics, earlier=earlier if dates else None)
         tiles = tiles_of(reader.size, level=level)
-        n_workers = workers(len(tiles), device, most=None if memory is None else memory.workers)
+        n_workers = workers(len(tiles), net.device, most=None if memory is None else memory.workers)
         for done, (tile, seen) in enumerate(side_by_side(looker.look, tiles, n_workers=n_workers)):
             if seen is not None:
                 rows, cols = tile.cells(4, valid.shape)
@@ -108,7 +101,7 @@ def look_at_overview(
                 progress(done + 1, len(tiles))
         net.rest()
         give_back()
-        correct(rate, valid, net.saliency_head.surroundings.cpu().numpy())
+        correct(rate, valid, net.surroundings)
         unread = tuple((part.window, part.cause) for part in reader.unread)
         return SceneMap(
             rate=rate,
@@ -116,7 +109,7 @@ def look_at_overview(
             valid=valid,
             statistics=looker.statistics,
             source=reader.kind,
-            cell_px=net.cell_px,
+            cell_px=net.config.cell_px,
             unread=unread,
         )
 
@@ -142,7 +135,7 @@ class Tile:
             slice(j, min(w, j + self.core.width // stride)),
         )
 
-    def core_of(self, values: AnyMap, stride: int) -> AnyMap:
+    def core_of(self, values: NDArray[Any], stride: int) -> NDArray[Any]:
         """The core of a map `[C, h, w]` of the view, of some stride."""
         i, j = (self.core.row - self.view.row) // stride, (self.core.col - self.view.col) // stride
         return values[:, i : i + self.core.height // stride, j : j + self.core.width // stride]
@@ -186,7 +179,7 @@ class _Seen:
 
     rate: NDArray[np.float32]
     valid: NDArray[np.bool_]
-    grid: Tensor
+    grid: NDArray[np.float16]
 
 
 class _Looker:
@@ -195,13 +188,12 @@ class _Looker:
     def __init__(
         self,
         reader: OverviewReader,
-        net: PatchDriveNet,
-        device: torch.device,
+        net: Network,
         *,
         statistics: bool,
         earlier: DateReaders | None,
     ) -> None:
-        self._reader, self._net, self._device, self._earlier = reader, net, device, earlier
+        self._reader, self._net, self._earlier = reader, net, earlier
         self.statistics = statistics and reader.has_ranges
         self._known: tuple[bytes, _Seen] | None = None
 
@@ -213,25 +205,29 @@ class _Looker:
         value, known = None if self._earlier else _single_value(view, tile.core), self._known
         if value is not None and known is not None and known[0] == value:
             return tile, known[1]
-        alone = self._net.means_stream is not None and (view.low is None or not self.statistics)
-        packed = _means(view, self._device) if alone else self._packed(view)
         valid = _cells(view.valid)
+        planes = planes_of(view, statistics=self.statistics)
         del view  # tens of megabytes that the network does not need
         give_back()
-        earlier = None if self._earlier is None else self._earlier.read(tile.view, self._packed)
-        features, saliency = self._net.look(packed, earlier)
+        looked = self._net.look(planes, () if self._earlier is None else self._earlier.read(tile.view, self._planes))
         seen = _Seen(
-            rate=tile.core_of(saliency.rate[0], 4).cpu().numpy() * tile.core_of(valid[None], 4)[0],
+            rate=tile.core_of(looked.rate, 4) * tile.core_of(valid[None], 4)[0],
             valid=tile.core_of(valid[None], 4)[0],
-            grid=tile.core_of(features.grid[0], 16).clamp(*LIMITS).to(GRID_DTYPE),
+            grid=tile.core_of(looked.grid, 16).clip(*LIMITS).astype(GRID_DTYPE),
         )
         if value is not None:
             self._known = value, seen
         return tile, seen
 
-    def _packed(self, view: Overview) -> Tensor:
-        """The input of an earlier date, which has no statistics where they are not used."""
-        return _tensor(view, self._device, statistics=self.statistics)
+    def _planes(self, view: Overview) -> Planes:
+        """Those of an earlier date, which has no statistics where they are not used."""
+        return planes_of(view, statistics=self.statistics)
+
+
+def planes_of(view: Overview, *, statistics: bool) -> Planes:
+    """A part of an overview as the network takes it, with or without the statistics that it may have."""
+    low, high = (view.low, view.high) if statistics else (None, None)
+    return Planes(view.mean, view.valid, low, high)
 
 
 def _cells(valid: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -249,23 +245,3 @@ def _single_value(view: Overview, core: Window) -> bytes | None:
     return b"".join(
         [*(corner.tobytes() for corner in corners), repr((view.valid.shape, core.height, core.width)).encode()]
     )
-
-
-def _means(view: Overview, device: torch.device) -> Tensor:
-    """The network's input `[1, C + 1, H, W]` of means alone."""
-    return pack_means(torch.from_numpy(view.mean)[None], torch.from_numpy(view.valid)[None, None]).to(device)
-
-
-def _tensor(view: Overview, device: torch.device, *, statistics: bool) -> Tensor:
-    """The network's input `[1, 3C + 2, H, W]`, packed in strips of rows: packing takes four times what it gives."""
-    _, height, width = view.mean.shape
-    packed = torch.empty(1, overview_channels(len(view.mean)), height, width, memory_format=torch.channels_last)
-    for top in range(0, height, PACKED_ROWS):
-        rows = slice(top, top + PACKED_ROWS)
-        mean, low, high = (
-            None if plane is None else torch.from_numpy(plane[:, rows])[None]
-            for plane in (view.mean, view.low if statistics else None, view.high if statistics else None)
-        )
-        assert mean is not None
-        packed[:, :, rows] = pack_overview(mean, low, high, torch.from_numpy(view.valid[rows])[None, None])
-    return packed.to(device)

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from geopdn.coverage import Planned
 from geopdn.detections import Detections
-from geopdn.engine.halving import find_in_halves
+from geopdn.engine.grid import places_of, sampled, token_places
 from geopdn.engine.reading import BATCH_PX, ReadWindow, in_file_order, read_ahead
 from geopdn.engine.seen import Book, Seen
 from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.engine.stage import Finder, ValueScaling
 from geopdn.geometry.window import Size, Window
-from geopdn.model.controller import DriveState, modulation, patch_statistics
-from geopdn.model.fusion import sample_grid
-from geopdn.model.head import Decoded
-from geopdn.model.patchdrivenet import PatchDriveNet
-from geopdn.model.scores import ScoreCurves
+from geopdn.model.decoded import Decoded
+from geopdn.model.network import Network, Round
+from geopdn.model.probabilities import Probabilities
 from geopdn.scene import PixelSource
 
 FUSION_BLOCK = 16  # cells of the global grid; tokens of windows that touch a block are fused into it
@@ -35,11 +32,11 @@ def inspect_windows(
     source: PixelSource,
     scaling: ValueScaling,
     finder: Finder,
-    curves: ScoreCurves | None,
-    grid: Tensor | None,
+    curves: Probabilities | None,
+    grid: NDArray[np.float16] | None,
     grid_px: int,
     edge_px: float,
-    device: torch.device,
+    device: str,
     min_score: float,
     keep_features: bool,
     concurrent: bool,
@@ -80,13 +77,12 @@ def inspect_windows(
         good = [item for item in batch if item.values is not None]
         if not good:
             return seen
-        values = torch.from_numpy(np.stack([item.values for item in good if item.values is not None]))
-        values = values.to(device, memory_format=torch.channels_last)
-        context = None if grid is None else _context(grid, good, grid_px)
-        features, found = find_in_halves(finder, values, context, min_score=least)
+        values = np.stack([item.values for item in good if item.values is not None])
+        context = None if grid is None else sampled(grid, places_of([item.planned for item in good]), grid_px=grid_px)
+        features, found = finder.find(values, context, min_score=least)
         n_invalid = found.n_invalid
         if curves is not None:
-            levels = torch.tensor([item.planned.window.level for item in good], device=device)
+            levels = np.array([item.planned.window.level for item in good])
             found = curves.rescored(found, levels, min_score=min_score)
         for i, (item, part) in enumerate(zip(good, _split(found, good, source.size, edge_px=edge_px), strict=True)):
             kept = features if keep_features else None
@@ -94,7 +90,7 @@ def inspect_windows(
             seen.append(Seen(item.index, "read", "", tokens, pooled, part, 0 if i else n_invalid))
         return seen
 
-    batch_px = BATCH_PX.get(device.type, BATCH_PX["cpu"])
+    batch_px = BATCH_PX[device]
     batches = in_file_order(planned, batch_px=batch_px)
     n_threads = workers(len(batches), device, most=n_workers) if concurrent else 1  # with and without a book the same
     result, batches = ([], batches) if book is None else book.recall_all(batches)
@@ -110,30 +106,12 @@ def inspect_windows(
     return sorted(result, key=lambda s: s.index)
 
 
-def _context(grid: Tensor, batch: Sequence[ReadWindow], grid_px: int) -> Tensor:
-    row, col, extent = places([item.planned for item in batch], grid.device)
-    return sample_grid(grid, (col + extent / 2) / grid_px, (row + extent / 2) / grid_px)
-
-
-def places(planned: Sequence[Planned], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Top rows, left columns and extents `[n]` of windows in level-0 pixels."""
-    full = [item.window.at_full_resolution() for item in planned]
-    row, col, extent = (
-        torch.tensor(values, dtype=torch.float32, device=device)
-        for values in ([w.row for w in full], [w.col for w in full], [w.height for w in full])
-    )
-    return row, col, extent
-
-
 def _split(found: Decoded, batch: Sequence[ReadWindow], size: Size, *, edge_px: float) -> list[Detections]:
     """Detections of each window of a batch in level-0 pixels, those whose centre lies in its core."""
-    window = found.window.cpu().numpy()
-    boxes = found.boxes.double().cpu().numpy()
-    score = found.score.double().cpu().numpy()
-    label = found.label.cpu().numpy().astype(np.int64)
+    boxes, score = found.boxes.astype(np.float64), found.score.astype(np.float64)
     parts = []
     for i, item in enumerate(batch):
-        mine = window == i
+        mine = found.window == i
         full, level = item.planned.window.at_full_resolution(), item.planned.window.level
         local = boxes[mine]
         local[:, :4] *= 1 << level
@@ -145,7 +123,7 @@ def _split(found: Decoded, batch: Sequence[ReadWindow], size: Size, *, edge_px: 
             Detections(
                 boxes=local[keep],
                 score=score[mine][keep],
-                label=label[mine][keep],
+                label=found.label[mine][keep],
                 window=np.full(n, item.index, np.int64),
                 level=np.full(n, level, np.int64),
                 cut=is_cut(local[keep], full, size, edge_px=edge_px),
@@ -181,7 +159,7 @@ def is_cut(boxes: NDArray[np.float64], window: Window, size: Size, *, edge_px: f
     return cut
 
 
-def fuse(grid: Tensor, seen: Sequence[Seen], planned: Sequence[Planned], *, net: PatchDriveNet) -> None:
+def fuse(grid: NDArray[np.float16], seen: Sequence[Seen], planned: Sequence[Planned], *, net: Network) -> None:
     """Fuse a round's tokens into the global grid, in place and block by block; others stay as they are.
 
     Args:
@@ -193,39 +171,38 @@ def fuse(grid: Tensor, seen: Sequence[Seen], planned: Sequence[Planned], *, net:
     pairs = [(s, p) for s, p in zip(seen, planned, strict=True) if s.tokens is not None]
     if not pairs:
         return
-    tokens = torch.stack([s.tokens for s, _ in pairs if s.tokens is not None])  # [n, 16, dim]
-    row, col, extent = places([p for _, p in pairs], grid.device)
-    spots = net.token_places(row, col, extent)  # [n, 16, 3]
-    top, left = row / net.grid_px, col / net.grid_px
-    bottom, right = top + extent / net.grid_px, left + extent / net.grid_px
+    tokens = np.stack([s.tokens for s, _ in pairs if s.tokens is not None])  # [n, 16, dim]
+    places = places_of([p for _, p in pairs])
+    spots = token_places(places, grid_px=net.config.grid_px)  # [n, 16, 3]
+    top, left, extent = places.T / net.config.grid_px
+    bottom, right = top + extent, left + extent
 
-    def changed(corner: tuple[int, int]) -> tuple[tuple[int, int], Tensor] | None:
+    def changed(corner: tuple[int, int]) -> tuple[tuple[int, int], NDArray[np.float32]] | None:
         i, j = corner
         touches = (bottom > i) & (top < i + FUSION_BLOCK) & (right > j) & (left < j + FUSION_BLOCK)
-        which = torch.nonzero(touches)[:FUSION_LIMIT, 0]
+        which = np.flatnonzero(touches)[:FUSION_LIMIT]
         if not len(which):
             return None
-        shift = torch.tensor([float(j), float(i), 0.0], device=grid.device)
-        local = (spots[which] - shift).flatten(0, 1)[None]
-        block = grid[:, i : i + FUSION_BLOCK, j : j + FUSION_BLOCK]
-        return corner, net.fusion(block[None].float(), tokens[which].flatten(0, 1)[None], local)[0]
+        local = spots[which].reshape(-1, 3) - np.array([j, i, 0], np.float32)
+        block = grid[:, i : i + FUSION_BLOCK, j : j + FUSION_BLOCK].astype(np.float32)
+        return corner, net.fuse(block, tokens[which].reshape(-1, tokens.shape[-1]), local)
 
     corners = [
         (i, j)
         for i in range(_first_block(top), min(_last(bottom), grid.shape[1]), FUSION_BLOCK)
         for j in range(_first_block(left), min(_last(right), grid.shape[2]), FUSION_BLOCK)
     ]
-    for fused in side_by_side(changed, corners, n_workers=workers(len(corners), grid.device)):
+    for fused in side_by_side(changed, corners, n_workers=workers(len(corners), net.device)):
         if fused is not None:
             (i, j), block = fused
             grid[:, i : i + FUSION_BLOCK, j : j + FUSION_BLOCK] = block
 
 
-def _first_block(starts: Tensor) -> int:
+def _first_block(starts: NDArray[np.float32]) -> int:
     return max(0, int(starts.min()) // FUSION_BLOCK * FUSION_BLOCK)
 
 
-def _last(stops: Tensor) -> int:
+def _last(stops: NDArray[np.float32]) -> int:
     return math.ceil(float(stops.max()))
 
 
@@ -234,26 +211,23 @@ def advise(
     planned: Sequence[Planned],
     expected: Sequence[float],
     *,
-    net: PatchDriveNet,
-    grid: Tensor,
+    net: Network,
+    grid: NDArray[np.float16],
     seen_share: float,
     min_score: float,
-    state: DriveState | None,
-) -> tuple[NDArray[np.float32], DriveState | None]:
+    state: Any,
+) -> tuple[NDArray[np.float32], Any]:
     """The controller's log factors `[h, w]` on the grid's cells after a round, and its state."""
     rows = [k for k, s in enumerate(seen) if s.pooled is not None]
     if not rows:
         return np.zeros(grid.shape[1:], np.float32), state
-    row, col, extent = places([planned[k] for k in rows], grid.device)
-    context = sample_grid(grid, (col + extent / 2) / net.grid_px, (row + extent / 2) / net.grid_px)
-    kept = [seen[k].detections.score[seen[k].detections.score >= min_score] for k in rows]
-    statistics = patch_statistics(
-        torch.tensor([float(len(k)) for k in kept], device=grid.device),
-        torch.tensor([float(expected[k]) for k in rows], device=grid.device),
-        torch.tensor([float(len(k) > 0) * 0.7 for k in kept], device=grid.device),
-        torch.log2(extent / net.grid_px),
-        torch.full((len(rows),), seen_share, device=grid.device),
+    places = places_of([planned[k] for k in rows])
+    brought = Round(
+        pooled=np.stack([p for k in rows if (p := seen[k].pooled) is not None]),
+        places=places,
+        context=sampled(grid, places, grid_px=net.config.grid_px),
+        found=np.array([(seen[k].detections.score >= min_score).sum() for k in rows], np.float32),
+        expected=np.array([expected[k] for k in rows], np.float32),
+        seen_share=seen_share,
     )
-    pooled = torch.stack([p for k in rows if (p := seen[k].pooled) is not None])
-    advice, state = net.patch_drive_controller(pooled[None], context[None], statistics[None], state)
-    return modulation(grid[None], advice)[0].cpu().numpy(), state
+    return net.advise(brought, grid, state)

@@ -9,13 +9,12 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from geopdn import __version__
-from geopdn.budget import Budget, pixels_read, window_cost
-from geopdn.config import WindowKind
-from geopdn.coverage import Coverage, Planned, scan_count
+from geopdn.budget import Budget, pixels_read
+from geopdn.config import DENSE_SIDE
+from geopdn.coverage import Coverage, Planned
 from geopdn.detections import OVERVIEW_KIND, Detections, RunResult, WindowRecord
 from geopdn.engine.audit import audit, nothing_left
 from geopdn.engine.dates import dates_of
@@ -28,13 +27,12 @@ from geopdn.geometry.window import Size, Window
 from geopdn.ledger import Ledger
 from geopdn.memory import MemoryPlan
 from geopdn.merge import MergeRule, decide
-from geopdn.model.patchdrivenet import DENSE_SIDE
+from geopdn.model.network import network_of
 from geopdn.model.weights import LoadedModel
 from geopdn.scene import PixelSource, Radiometry, resolve_stretch
 from geopdn.scene.frame import frame_of
 
 RAW_PROBABILITY = 0.001  # lowest that is kept for merging again
-MANY_MS = 3000.0  # nominal, of the cheapest look everywhere: from here on the start of ONNX Runtime pays
 
 
 def detect(
@@ -74,10 +72,11 @@ def detect(
     stage = own_stage(
         source,
         model,
-        device=torch.device(options.device),
+        device=options.device,
         statistics=options.statistics,
         memory=options.memory,
         previous=previous,
+        controller=options.drive == "lstm",
     )
     return run_stage(stage, options, report=report, inside=inside, ledger=ledger)
 
@@ -86,10 +85,11 @@ def own_stage(
     source: PixelSource,
     model: LoadedModel,
     *,
-    device: torch.device,
+    device: str = "cpu",
     statistics: bool = True,
     memory: MemoryPlan | None = None,
     previous: Sequence[PixelSource] = (),
+    controller: bool = False,
 ) -> Stage:
     """The model's own high-resolution stage, on the scene at the model's pixel size.
 
@@ -100,15 +100,14 @@ def own_stage(
         statistics: see `DetectOptions`.
         memory: likewise.
         previous: earlier dates, see `detect`.
+        controller: the LSTM controller will be asked.
     """
     require_dates(model, previous)
-    many = memory is None and is_many(model.net.config.kinds, source.size)
-    net = model.net.for_inference(device, many=many)
+    net = network_of(model, device=device, dates=bool(previous), controller=controller)
     radiometry = Radiometry.from_dict(net.config.radiometry.model_dump())
     stretch = resolve_stretch(source, radiometry)
     dates = dates_of(source, previous, radiometry=radiometry)
-    runtime = "torch" if net.runtime is None else "onnxruntime"
-    names: dict[str, Any] = {"model": model.header.name, "model_digest": model.digest, "runtime": runtime}
+    names: dict[str, Any] = {"model": model.header.name, "model_digest": model.digest, "runtime": net.runtime}
     if dates:
         names["previous"] = [date.source.name for date in dates]
 
@@ -117,7 +116,6 @@ def own_stage(
             source,
             net,
             stretch=stretch,
-            device=device,
             progress=progress,
             statistics=statistics,
             memory=memory,
@@ -129,7 +127,7 @@ def own_stage(
         scaling=stretch,
         finder=net,
         kinds=net.config.kinds,
-        priorities=net.patch_priorities().detach().double().cpu().numpy(),
+        priorities=net.priorities,
         survey=survey,
         classes=tuple(net.config.classes),
         has_heading=net.config.has_heading,
@@ -149,16 +147,11 @@ def require_dates(model: LoadedModel, previous: Sequence[PixelSource]) -> None:
     Raises:
         ConfigError: it has learnt nothing from any.
     """
-    if previous and not model.net.config.dates:
+    if previous and not model.header.model.dates:
         raise ConfigError(
             f"the model {model.header.name} has learnt nothing from earlier dates: leave {previous[0].name} out, or "
             "train it with dates of your own (docs/own-data.md)"
         )
-
-
-def is_many(kinds: Sequence[WindowKind], size: Size) -> bool:
-    """Whether the cheapest look everywhere is nominally long enough for the start of ONNX Runtime to pay."""
-    return min(scan_count(kind, size) * window_cost(kind) for kind in kinds) >= MANY_MS
 
 
 def run_stage(
@@ -181,23 +174,22 @@ def run_stage(
     source = stage.source
     min_score = stage.min_score if options.min_score is None else options.min_score
     keep_score = min_score if options.keep_score is None else options.keep_score
-    search = Search(stage, options, torch.device(options.device), min_score, keep_score, report, ledger)
+    search = Search(stage, options, options.device, min_score, keep_score, report, ledger)
     if ledger is not None:
         ledger.begin(_ledger_record(stage, options, min_score))
     estimate: float | None = 1.0
     scene_map: SceneMap | None = None
     coverage: Coverage | None = None
-    with torch.inference_mode():
-        if stage.dense:
-            path = "dense"
-            search.look([_whole(source.size, level=stage.kinds[0].level)], reason="dense", round_=0, grid=None)
-        else:
-            path, estimate, scene_map, coverage = drive(search, inside)
-        audited: dict[str, Any] | None = None
-        if options.audit and path == "sparse" and scene_map is not None and coverage is not None:
-            audited = audit(search, coverage, scene_map, n=options.audit, inside=inside)
-        elif options.audit:
-            audited = nothing_left()
+    if stage.dense:
+        path = "dense"
+        search.look([_whole(source.size, level=stage.kinds[0].level)], reason="dense", round_=0, grid=None)
+    else:
+        path, estimate, scene_map, coverage = drive(search, inside)
+    audited: dict[str, Any] | None = None
+    if options.audit and path == "sparse" and scene_map is not None and coverage is not None:
+        audited = audit(search, coverage, scene_map, n=options.audit, inside=inside)
+    elif options.audit:
+        audited = nothing_left()
     raw, rule = Detections.concatenate(search.found), MergeRule((keep_score,) * len(stage.classes))
     decision = decide(raw, search.records, size=source.size, rule=rule, inside=inside)
     records = list(decision.windows)
@@ -264,11 +256,10 @@ def saliency_rates(
     source: PixelSource, model: LoadedModel, *, device: str = "cpu", previous: Sequence[PixelSource] = ()
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Expected counts by size class `[K, h, w]`, and the cells `[h, w]` that have valid pixels."""
-    radiometry = Radiometry.from_dict(model.net.config.radiometry.model_dump())
+    radiometry = Radiometry.from_dict(model.header.model.radiometry.model_dump())
     stretch, dates = resolve_stretch(source, radiometry), dates_of(source, previous, radiometry=radiometry)
-    with torch.inference_mode():
-        net = model.net.for_inference(device)
-        scene_map = look_at_overview(source, net, stretch=stretch, device=torch.device(device), dates=dates)
+    net = network_of(model, device=device, dates=bool(dates))
+    scene_map = look_at_overview(source, net, stretch=stretch, dates=dates)
     return scene_map.rate, scene_map.valid
 
 

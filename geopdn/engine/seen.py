@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from geopdn.coverage import Planned
 from geopdn.detections import Detections, Status
@@ -35,8 +34,8 @@ class Seen:
     index: int
     status: Status
     cause: str
-    tokens: Tensor | None
-    pooled: Tensor | None
+    tokens: NDArray[np.float32] | None
+    pooled: NDArray[np.float32] | None
     detections: Detections
     n_invalid: int = 0
 
@@ -50,14 +49,12 @@ class Book:
         round: of the search.
         strict: windows that could not be read are tried again.
         keep_features: what the network saw is needed.
-        device: where features are needed.
     """
 
     ledger: Ledger
     round: int
     strict: bool
     keep_features: bool
-    device: torch.device
 
     def recall_all(self, batches: Sequence[Batch]) -> tuple[list[Seen], list[Batch]]:
         """What is known of the windows of batches, and the batches that are to be looked at."""
@@ -96,13 +93,9 @@ class Book:
 
     def _seen(self, index: int, entry: Entry) -> Seen:
         found = replace(entry.detections, window=np.full(len(entry.detections), index, np.int64))
-        tokens, pooled = (
-            torch.from_numpy(values).to(self.device) if self.keep_features and values is not None else None
-            for values in (entry.tokens, entry.pooled)
-        )
+        tokens, pooled = (values if self.keep_features else None for values in (entry.tokens, entry.pooled))
         return Seen(index, entry.status, entry.cause, tokens, pooled, found, entry.n_invalid)
 
 
 def _entry(seen: Seen) -> Entry:
-    tokens, pooled = (None if values is None else values.float().cpu().numpy() for values in (seen.tokens, seen.pooled))
-    return Entry(seen.status, seen.cause, seen.detections, seen.n_invalid, tokens, pooled)
+    return Entry(seen.status, seen.cause, seen.detections, seen.n_invalid, seen.tokens, seen.pooled)

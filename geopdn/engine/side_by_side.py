@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import torch
-
+from geopdn import cores
 from geopdn.memory import MOST_WORKERS
 
 MOST = MOST_WORKERS  # at once: each needs memory for its maps; more cores are shared out among them
@@ -21,18 +20,18 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def workers(n_items: int, device: torch.device, *, most: int | None = None) -> int:
-    """How many items are worked on at once: on a CPU as many as there are threads, up to `most`, else one."""
-    return max(1, min(most or MOST, torch.get_num_threads(), n_items)) if device.type == "cpu" else 1
+def workers(n_items: int, device: str, *, most: int | None = None) -> int:
+    """How many items are worked on at once: on a CPU as many as there are cores, up to `most`, else one."""
+    return max(1, min(most or MOST, cores.mine(), n_items)) if device == "cpu" else 1
 
 
 def side_by_side(work: Callable[[Item], Answer], items: Iterable[Item], *, n_workers: int) -> Iterator[Answer]:
-    """`map(work, items)` in inference mode, a few items at once.
+    """`map(work, items)`, a few items at once.
 
     Args:
         work: called from several threads.
         items: taken as they are needed, in this thread.
-        n_workers: threads that work; torch's are shared out among them. One: in this thread, with all of torch's.
+        n_workers: threads that work; cores are shared out among them. One: in this thread, on all of them.
 
     Yields:
         Answers in the order of the items.
@@ -40,24 +39,16 @@ def side_by_side(work: Callable[[Item], Answer], items: Iterable[Item], *, n_wor
     if n_workers == 1:
         yield from map(work, items)
         return
-    n_threads = torch.get_num_threads()
-
-    def begin() -> None:
-        torch.set_num_threads(max(1, n_threads // n_workers))
-
-    def one(item: Item) -> Answer:
-        with torch.inference_mode():  # a mode of each thread
-            return work(item)
-
-    pool = ThreadPoolExecutor(n_workers, initializer=begin)
+    n_cores = cores.mine()
+    pool = ThreadPoolExecutor(n_workers, initializer=cores.share, initargs=(n_cores // n_workers,))
     ahead: deque[Future[Answer]] = deque()
     try:
         for item in items:
-            ahead.append(pool.submit(one, item))
+            ahead.append(pool.submit(work, item))
             if len(ahead) > n_workers:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        torch.set_num_threads(n_threads)  # what threads that begin later take
+        cores.restore(n_cores)

@@ -8,13 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from geopdn.config import WindowKind
 from geopdn.engine.overview_pass import SceneMap
-from geopdn.model.head import Decoded
-from geopdn.model.patchdrivenet import PatchDriveNet
-from geopdn.model.streams import PatchFeatures
+from geopdn.model.decoded import Decoded
+from geopdn.model.network import Features, Network
 from geopdn.scene import Pixels, PixelSource
 
 TileProgress = Callable[[int, int], None]
@@ -24,8 +22,8 @@ class Finder(Protocol):
     """Finds objects in a batch of windows."""
 
     def find(
-        self, windows: Tensor, context: Tensor | None, *, min_score: float
-    ) -> tuple[PatchFeatures | None, Decoded]:
+        self, windows: NDArray[np.float32], context: NDArray[np.float32] | None, *, min_score: float
+    ) -> tuple[Features | None, Decoded]:
         """Windows `[n, C, s, s]` of scaled values, grid vectors `[n, G]` or None -> features if any, detections."""
 
 
@@ -72,6 +70,6 @@ class Stage:
     pixel_size_m: float
     stretch: dict[str, Any]
     names: dict[str, Any]
-    net: PatchDriveNet | None = None
+    net: Network | None = None
     edge_px: float = 0.0
     dense: bool = False

@@ -44,7 +44,7 @@ class Arithmetic:
         key = (height, width)
         if key not in self._windows:
             values = torch.zeros(1, len(self.net.config.bands), height, width)
-            self._windows[key] = _gmacs(lambda: self.net.find(values, None, min_score=1.0))
+            self._windows[key] = _gmacs(lambda: self.net.inspect(values, None))
         return self._windows[key]
 
     def of_overview(self, n_px: int) -> float:

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from geopdn.detections import Detections
 from geopdn.errors import ConfigError
 from geopdn.evaluate.bench import Tally
 from geopdn.evaluate.matching import match
 from geopdn.geometry import boxes as box
+from geopdn.model.network import network_of
 from geopdn.scene import Radiometry, Scene, resolve_stretch
 from geopdn.scene.reader import Pixels
 
@@ -152,7 +151,7 @@ def _wrapped(model: LoadedModel, *, kind: int, stretch: Stretch) -> Any:
     from sahi.models.base import DetectionModel
     from sahi.prediction import ObjectPrediction
 
-    net, level = model.net.for_inference(many=True), model.header.model.kinds[kind].level
+    net, level = network_of(model), model.header.model.kinds[kind].level
 
     class Rival(DetectionModel):  # type: ignore[misc,unused-ignore]
         """One slice in, upright boxes out."""
@@ -166,17 +165,14 @@ def _wrapped(model: LoadedModel, *, kind: int, stretch: Stretch) -> Any:
         def perform_inference(self, image: NDArray[np.uint8]) -> None:
             self.calls += 1
             values = np.ascontiguousarray(image.transpose(2, 0, 1))
-            stretched = torch.from_numpy(stretch.apply(Pixels(values, np.ones(values.shape[1:], np.bool_))))[None]
-            side = MULTIPLE << level
-            down, across = (-n % side for n in image.shape[:2])
-            stretched = F.pad(stretched, (0, across, 0, down))
-            if level:
-                stretched = F.avg_pool2d(stretched, 1 << level)
-            curves = net.score_curves
-            with torch.inference_mode():
-                stretched = stretched.contiguous(memory_format=torch.channels_last)
-                _, found = net.find(stretched, None, min_score=curves.least_raw(LOWEST))
-                self._original_predictions = curves.rescored(found, torch.tensor([level]), min_score=LOWEST)
+            stretched = stretch.apply(Pixels(values, np.ones(values.shape[1:], np.bool_)))
+            down, across = (-n % (MULTIPLE << level) for n in image.shape[:2])
+            stretched = np.pad(stretched, ((0, 0), (0, down), (0, across)))
+            step, (n_bands, height, width) = 1 << level, stretched.shape
+            stretched = stretched.reshape(1, n_bands, height // step, step, width // step, step).mean((3, 5))
+            curves = net.probabilities
+            _, found = net.find(stretched, None, min_score=curves.least_raw(LOWEST))
+            self._original_predictions = curves.rescored(found, np.array([level]), min_score=LOWEST)
 
         def _create_object_prediction_list_from_original_predictions(
             self, shift_amount_list: Any = None, full_shape_list: Any = None
@@ -185,7 +181,7 @@ def _wrapped(model: LoadedModel, *, kind: int, stretch: Stretch) -> Any:
             shift = shift[0] if isinstance(shift[0], list) else shift
             full = full[0] if full is not None and isinstance(full[0], list) else full
             found = self._original_predictions
-            limits = box.bounds(found.boxes.double().numpy() * [*[1 << level] * 4, 1])
+            limits = box.bounds(found.boxes.astype(np.float64) * [*[1 << level] * 4, 1])
             self._object_prediction_list_per_image = [
                 [
                     ObjectPrediction(

@@ -29,25 +29,6 @@ class HeadMaps:
     regression: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Detections of a batch of windows as flat columns.
-
-    Attributes:
-        window: `[N]` index in the batch.
-        boxes: `[N, 5]` x, y, length, width, angle in the window's own tensor pixels (edge convention).
-        score: `[N]` in [0, 1].
-        label: `[N]` class index.
-        n_invalid: boxes that were dropped because they were not finite or had no area.
-    """
-
-    window: Tensor
-    boxes: Tensor
-    score: Tensor
-    label: Tensor
-    n_invalid: int = 0
-
-
 class DetectionHead(nn.Module):
     """Centre points (Zhou et al. 2019, "Objects as Points") with oriented boxes, conditioned on the global grid.
 
@@ -94,7 +75,8 @@ def agreed(maps: HeadMaps) -> Tensor:
     """The regression `[n, 6, h, w]` in which each position says what it and its eight neighbours say of a box.
 
     Their mean, weighted by how far their scores exceed a share of its own: positions around a centre, down to that
-    share of its heat, all learn its box (`window_targets`), and each errs by itself.
+    share of its heat, all learn its box (`window_targets`), and each errs by itself. `geopdn.model.decoded` does so
+    where boxes are; this is for programs that are told the whole map.
     """
     h, w = maps.logits.shape[-2:]
     score = torch.sigmoid(maps.logits.amax(1, keepdim=True))
@@ -108,30 +90,3 @@ def agreed(maps: HeadMaps) -> Tensor:
             total = total + weight * torch.cat([x, y, said[here][:, 2:]], 1)
             weights = weights + weight
     return total / weights.clamp_min(1e-12)
-
-
-def decode(maps: HeadMaps, *, stride: float, has_heading: bool, min_score: float, limit: int = 512) -> Decoded:
-    """Local maxima of the score maps as boxes, see `agreed`.
-
-    Args:
-        maps: raw outputs of n windows.
-        stride: tensor pixels per position.
-        has_heading: see `box_values`.
-        min_score: lowest score that is kept.
-        limit: at most this many a window.
-
-    Returns:
-        Detections sorted by window, then by descending score, ties by class, row, column.
-    """
-    h, w = maps.logits.shape[-2:]
-    score = torch.sigmoid(maps.logits)
-    peak = (score == F.max_pool2d(score, 3, 1, 1)) & (score >= min_score)
-    flat = torch.where(peak, score, torch.zeros_like(score)).flatten(1)  # [n, classes * h * w]
-    best, order = torch.sort(flat, dim=1, descending=True, stable=True)
-    best, order = best[:, :limit], order[:, :limit]
-    window, rank = torch.nonzero(best > 0, as_tuple=True)
-    index = order[window, rank]
-    label, position = index // (h * w), index % (h * w)
-    y, x = position // w, position % w
-    boxes = box_values(agreed(maps)[window, :, y, x], x, y, stride=stride, has_heading=has_heading)
-    return Decoded(window=window, boxes=boxes, score=best[window, rank], label=label)

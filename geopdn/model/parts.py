@@ -14,15 +14,13 @@ from geopdn.errors import ConfigError
 from geopdn.model.head import N_REGRESSION, agreed, box_values
 from geopdn.model.means import means_stream
 from geopdn.model.padding import with_fixed_padding
-from geopdn.model.streams import CELL_STRIDE, GRID_STRIDE, GlobalFeatures, overview_channels
+from geopdn.model.streams import CELL_STRIDE, GRID_STRIDE, GlobalFeatures, overview_channels, pack_overview
 
 if TYPE_CHECKING:
     from geopdn.model.backbones import Backbone
     from geopdn.model.patchdrivenet import PatchDriveNet
 
 PARTS = ("global", "highres", "fusion", "detector")
-RUN_PARTS = ("highres", "means")
-"""Those that another runtime takes over from torch in a search (`geopdn.model.runtime`)."""
 UPPER = 1.5
 """Stretched values are kept below this, as `geopdn.scene.radiometry` keeps them."""
 N_TOKENS = 16  # of a window
@@ -61,14 +59,24 @@ class _Global(nn.Module):
         return saliency.rate, saliency.dispersion, features.grid
 
 
-class _Means(nn.Module):
-    def __init__(self, stream: nn.Module) -> None:
+class _Overview(nn.Module):
+    def __init__(self, stream: nn.Module, saliency: nn.Module) -> None:
         super().__init__()
-        self.stream = stream
+        self.stream, self.saliency = stream, saliency
 
-    def forward(self, means: Tensor) -> tuple[Tensor, Tensor]:
-        features: GlobalFeatures = self.stream(means)
-        return features.cells, features.grid
+    def forward(self, mean: Tensor, low: Tensor, high: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        features: GlobalFeatures = self.stream(pack_overview(mean, low, high, valid))
+        return self.saliency(features.cells).rate, features.grid
+
+
+class _Means(nn.Module):
+    def __init__(self, stream: nn.Module, saliency: nn.Module) -> None:
+        super().__init__()
+        self.stream, self.saliency = stream, saliency
+
+    def forward(self, mean: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        features: GlobalFeatures = self.stream(torch.cat([mean * valid, valid], 1))
+        return self.saliency(features.cells).rate, features.grid
 
 
 class _HighRes(nn.Module):
@@ -131,8 +139,9 @@ def part_of(net: PatchDriveNet, name: str) -> Part:
     - `highres`: windows `[n, C, s, s]` of stretched values, s a multiple of four times the coarsest stride, and grid
       vectors `[n, G]` (zeros: no context) -> logits `[n, classes, s/stride, s/stride]`, regression `[n, 6, ...]` (see
       `HeadMaps`), tokens `[n, 16, D]`, their mean `[n, D]`.
-    - `means`: overview `[1, C + 1, H, W]` of means alone (see `pack_means`), sides likewise -> features of the cells
-      `[1, D, H/4, W/4]`, global grid `[1, G, H/16, W/16]`. Not for every backbone.
+    - `overview`: mean, minimum, maximum `[1, C, H, W]` and valid share `[1, 1, H, W]` of the overview (see
+      `pack_overview`), sides likewise -> expected counts `[1, K, H/4, W/4]`, global grid `[1, G, H/16, W/16]`.
+    - `means`: the same of mean and valid share alone. Not for every backbone.
     - `fusion`: grid `[1, G, h, w]`, tokens `[1, m, D]`, places `[1, m, 3]` (see `Fusion`) -> the fused grid.
     - `detector`: one window `[1, C, t, t]` of the model's first kind, of stretched values -> boxes with scores, without
       the global stream.
@@ -144,7 +153,14 @@ def part_of(net: PatchDriveNet, name: str) -> Part:
     Raises:
         ConfigError: an unknown name, or a backbone that has no such part.
     """
-    makers = {"global": _global, "highres": _highres, "means": _means, "fusion": _fusion, "detector": _detector}
+    makers = {
+        "global": _global,
+        "highres": _highres,
+        "overview": _overview,
+        "means": _means,
+        "fusion": _fusion,
+        "detector": _detector,
+    }
     if name not in makers:
         raise ConfigError(f"{name!r} is no part of a model: expected one of {', '.join(PARTS)}")
     return makers[name](net, torch.Generator().manual_seed(0))
@@ -158,10 +174,14 @@ def run_module(net: PatchDriveNet, name: str) -> nn.Module:
     """
     if name == "highres":
         return _HighRes(with_fixed_padding(net))
+    if name == "fusion":
+        return _Fusion(net)
+    if name == "overview":
+        return _Overview(with_fixed_padding(net.global_stream), net.saliency_head)
     stream = means_stream(net.global_stream, n_bands=len(net.config.bands))
     if stream is None:
         raise ConfigError(f"the backbone {net.config.global_backbone} does not begin with a convolution of its input")
-    return _Means(with_fixed_padding(stream.module))
+    return _Means(with_fixed_padding(stream.module), net.saliency_head)
 
 
 def _global(net: PatchDriveNet, random: torch.Generator) -> Part:
@@ -183,17 +203,28 @@ def _global(net: PatchDriveNet, random: torch.Generator) -> Part:
     )
 
 
+def _overview(net: PatchDriveNet, random: torch.Generator) -> Part:
+    return _planes(net, "overview", ("mean", "low", "high", "valid"), random)
+
+
 def _means(net: PatchDriveNet, random: torch.Generator) -> Part:
-    step, channels = max(cast("Backbone", net.global_stream.backbone).strides), len(net.config.bands) + 1
+    return _planes(net, "means", ("mean", "valid"), random)
+
+
+def _planes(net: PatchDriveNet, name: str, planes: Sequence[str], random: torch.Generator) -> Part:
+    """A part that takes the overview as it is read."""
+    step, n_bands = max(cast("Backbone", net.global_stream.backbone).strides), len(net.config.bands)
     cells, grid = (
-        tuple(_times(step // stride, name) for name in ("rows", "cols")) for stride in (CELL_STRIDE, GRID_STRIDE)
+        tuple(_times(step // stride, size) for size in ("rows", "cols")) for stride in (CELL_STRIDE, GRID_STRIDE)
     )
+    rows, cols = step * _size("rows"), step * _size("cols")
+    channels = {plane: 1 if plane == "valid" else n_bands for plane in planes}
     return Part(
-        module=run_module(net, "means"),
-        inputs={"means": torch.zeros(1, channels, 4 * step, 5 * step)},
-        open_sizes=[{2: step * _size("rows"), 3: step * _size("cols")}],
-        outputs={"cells": (1, net.config.neck, *cells), "grid": (1, net.config.grid, *grid)},
-        others={"means": torch.rand(1, channels, 7 * step, 3 * step, generator=random)},
+        module=run_module(net, name),
+        inputs={plane: torch.zeros(1, n, 4 * step, 5 * step) for plane, n in channels.items()},
+        open_sizes=[{2: rows, 3: cols} for _ in planes],
+        outputs={"rate": (1, net.config.n_size_classes, *cells), "grid": (1, net.config.grid, *grid)},
+        others={plane: torch.rand(1, n, 7 * step, 3 * step, generator=random) for plane, n in channels.items()},
     )
 
 

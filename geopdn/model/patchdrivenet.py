@@ -6,18 +6,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from geopdn.config import ModelConfig, RadiometryConfig, WindowKind
+from geopdn.config import DENSE_SIDE, ModelConfig, RadiometryConfig, WindowKind
 from geopdn.model.backbones import make_backbone
 from geopdn.model.controller import DriveAdvice, PatchDriveController, modulation, patch_statistics
+from geopdn.model.decoded import Decoded, decode
 from geopdn.model.folded import FOLDABLE, folded
 from geopdn.model.fusion import Fusion, sample_grid
-from geopdn.model.head import Decoded, DetectionHead, HeadMaps, decode
+from geopdn.model.graph import Graph
+from geopdn.model.head import DetectionHead, HeadMaps
 from geopdn.model.means import MeansStream, means_stream
-from geopdn.model.runtime import OnnxMeans, OnnxStream, is_installed
 from geopdn.model.saliency import PatchPriorities, Saliency, SaliencyHead
 from geopdn.model.scores import ScoreCurves
 from geopdn.model.select import Selected, select_windows
@@ -33,7 +35,8 @@ from geopdn.model.strips import in_strips
 from geopdn.model.temporal import EarlierDates, TemporalFusion, dates_in_memory
 from geopdn.model.views import averaged
 
-DENSE_SIDE = 512
+Columns = tuple[Tensor, Tensor, Tensor]
+"""Boxes, scores and labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,8 @@ class PatchDriveNet(nn.Module):
         n_bands = len(config.bands)
         self.config = config
         self.num_patches = num_patches
-        self.graphs: dict[str, bytes] = {}  # of parts, for another runtime
-        self.runtime: OnnxStream | None = None  # which looks at windows instead of torch
-        self.means_stream: MeansStream | OnnxMeans | None = None  # the global stream for overviews of means alone
+        self.graphs: dict[str, Graph] = {}  # of parts, for another runtime
+        self.means_stream: MeansStream | None = None  # the global stream for overviews of means alone
         self.global_stream = GlobalStream(
             make_backbone(config.global_backbone, n_in=overview_channels(n_bands)),
             width=config.neck,
@@ -111,28 +113,24 @@ class PatchDriveNet(nn.Module):
     @property
     def cell_px(self) -> int:
         """Side of a saliency cell in level-0 pixels."""
-        return 4 << self.config.overview_level
+        return self.config.cell_px
 
     @property
     def grid_px(self) -> int:
         """Side of a cell of the global grid in level-0 pixels."""
-        return 16 << self.config.overview_level
+        return self.config.grid_px
 
     @property
     def head_stride(self) -> int:
         """Window tensor pixels per position of the head."""
         return self.config.head_stride
 
-    def for_inference(
-        self, device: torch.device | str = "cpu", *, strips: bool = True, many: bool = False
-    ) -> PatchDriveNet:
+    def for_inference(self, device: torch.device | str = "cpu", *, strips: bool = True) -> PatchDriveNet:
         """The network to run, not to train: on a device, batch norms folded into convolutions, channels last.
 
         Args:
             device: where it runs.
             strips: on a CPU, work on large maps in strips of rows, which no other program can be told (see `export`).
-            many: much will be looked at: on a CPU by ONNX Runtime, where it is installed and the weights have graphs
-                for it (`geopdn.model.runtime`).
         """
         streams = {
             "global_stream.backbone": (self.config.global_backbone, overview_channels(len(self.config.bands))),
@@ -140,14 +138,8 @@ class PatchDriveNet(nn.Module):
         }
         images = {part: n_in for part, (name, n_in) in streams.items() if name not in FOLDABLE}
         ready = folded(self.to(torch.device(device)).eval(), images=images).to(memory_format=torch.channels_last)
-        graphs = self.graphs if many and torch.device(device).type == "cpu" and is_installed() else {}
-        if "highres" in graphs:
-            ready.runtime = OnnxStream(ready, graphs["highres"])
-        whole = ready
         ready = in_strips(ready) if strips and torch.device(device).type == "cpu" else ready
         ready.means_stream = means_stream(ready.global_stream, n_bands=len(self.config.bands))
-        if "means" in graphs and ready.means_stream is not None:
-            ready.means_stream = OnnxMeans(whole, graphs["means"], others=ready.means_stream)
         return ready
 
     def look(self, overview: Tensor, earlier: EarlierDates | None = None) -> tuple[GlobalFeatures, Saliency]:
@@ -164,11 +156,6 @@ class PatchDriveNet(nn.Module):
         saliency = self.saliency_head(features.cells)
         return features, replace(saliency, rate=self.temporal.calibrated(saliency.rate, earlier))
 
-    def rest(self) -> None:
-        """No more overviews for now: what looking at them took of memory goes back."""
-        if isinstance(self.means_stream, OnnxMeans):
-            self.means_stream.rest()
-
     def inspect(self, windows: Tensor, context: Tensor | None) -> tuple[PatchFeatures, HeadMaps]:
         """Stage 3 and the head: windows `[n, C, s, s]`, grid vectors `[n, G]` or None -> features, raw maps.
 
@@ -178,25 +165,26 @@ class PatchDriveNet(nn.Module):
         return features, averaged(windows, self.config.views, lambda x: self._one_view(x, context)[1], first=maps)
 
     def _one_view(self, windows: Tensor, context: Tensor | None) -> tuple[PatchFeatures, HeadMaps]:
-        if self.runtime is not None and self.runtime.takes(windows):
-            return self.runtime(windows, context)
         features = self.highres_stream(windows)
         return features, self.head(features.head, context)
 
     def find(self, windows: Tensor, context: Tensor | None, *, min_score: float) -> tuple[PatchFeatures, Decoded]:
-        """`inspect` and `detect` in one: what the engine asks of a batch of windows; scores are the head's own."""
+        """`inspect` and `detect` in one: what a search asks of a batch of windows; scores are the head's own."""
         features, maps = self.inspect(windows, context)
         return features, self.detect(maps, min_score=min_score)
 
     def detect(self, maps: HeadMaps, *, min_score: float) -> Decoded:
         """Raw maps -> detections in tensor pixels of their windows, with the head's own scores."""
-        return decode(maps, stride=self.head_stride, has_heading=self.config.has_heading, min_score=min_score)
+        logits, regression = (values.detach().float().cpu().numpy() for values in (maps.logits, maps.regression))
+        return decode(
+            logits, regression, stride=self.head_stride, has_heading=self.config.has_heading, min_score=min_score
+        )
 
     def detect_at(self, maps: HeadMaps, level: int, *, min_score: float) -> Decoded:
         """`detect` for windows read at a level, with calibrated scores."""
-        found = self.detect(maps, min_score=self.score_curves.least_raw(min_score))
-        levels = torch.full((len(maps.logits),), level, device=maps.logits.device)
-        return self.score_curves.rescored(found, levels, min_score=min_score)
+        curves = self.score_curves.probabilities
+        found = self.detect(maps, min_score=curves.least_raw(min_score))
+        return curves.rescored(found, np.full(len(maps.logits), level), min_score=min_score)
 
     def token_places(self, row: Tensor, col: Tensor, extent: Tensor) -> Tensor:
         """Places `[n, 16, 3]` of the 4x4 tokens of windows at level-0 pixels, for `Fusion` (cells, log2 extent)."""
@@ -246,10 +234,11 @@ class PatchDriveNet(nn.Module):
         padded = F.pad(x, (0, -w % (32 * step), 0, -h % (32 * step)))
         _, maps = self.inspect(F.avg_pool2d(padded, step), None)
         found = self.detect_at(maps, self.config.kinds[0].level, min_score=min_score)
-        boxes = found.boxes * found.boxes.new_tensor([step, step, step, step, 1])
+        boxes, score, label = _tensors(found, x.device)
+        boxes = boxes * boxes.new_tensor([step, step, step, step, 1])
         inside = (boxes[:, 0] < w) & (boxes[:, 1] < h)
         window = torch.zeros(1, 3, dtype=torch.long, device=x.device)
-        return PatchDriveOutput(boxes[inside], found.score[inside], found.label[inside], window, None, None)
+        return PatchDriveOutput(boxes[inside], score[inside], label[inside], window, None, None)
 
     def _drive(self, x: Tensor, earlier: EarlierDates | None, *, min_score: float, rounds: int = 2) -> PatchDriveOutput:
         _, _, h, w = x.shape
@@ -259,7 +248,7 @@ class PatchDriveNet(nn.Module):
         features, saliency = self.look(overview_of(x, valid, step=1 << self.config.overview_level), earlier)
         grid, rate, covered = features.grid, saliency.rate[0], torch.zeros_like(saliency.rate[0])
         priorities = self.patch_priorities()
-        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        parts: list[Columns] = []
         looked: list[Selected] = []
         state = None
         for _ in range(rounds):
@@ -280,7 +269,8 @@ class PatchDriveNet(nn.Module):
                 window = _crop(x, item, self.config.kinds[item.kind])
                 patch, maps = self.inspect(window, context[i : i + 1])
                 level = self.config.kinds[item.kind].level
-                boxes, score, label = self._keep_core(self.detect_at(maps, level, min_score=min_score), item, h, w)
+                found = _tensors(self.detect_at(maps, level, min_score=min_score), x.device)
+                boxes, score, label = self._keep_core(found, item, h, w)
                 parts.append((boxes, score, label))
                 pooled.append(patch.pooled)
                 tokens.append(patch.tokens)
@@ -309,9 +299,9 @@ class PatchDriveNet(nn.Module):
         log_factor = modulation(grid, advice)[0]
         return F.interpolate(log_factor[None, None], size=rate.shape[-2:], mode="nearest")[0].exp()
 
-    def _keep_core(self, found: Decoded, item: Selected, h: int, w: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _keep_core(self, found: Columns, item: Selected, h: int, w: int) -> Columns:
         kind = self.config.kinds[item.kind]
-        boxes = found.boxes.clone()
+        boxes, score, label = found
         boxes[:, :4] *= 1 << kind.level
         boxes[:, 0] += item.col
         boxes[:, 1] += item.row
@@ -320,7 +310,7 @@ class PatchDriveNet(nn.Module):
         right = item.col + kind.extent - margin if item.col + kind.extent < w else w
         bottom = item.row + kind.extent - margin if item.row + kind.extent < h else h
         inside = (boxes[:, 0] >= left) & (boxes[:, 0] < right) & (boxes[:, 1] >= top) & (boxes[:, 1] < bottom)
-        return boxes[inside], found.score[inside], found.label[inside]
+        return boxes[inside], score[inside], label[inside]
 
 
 def _crop(x: Tensor, item: Selected, kind: WindowKind) -> Tensor:
@@ -336,7 +326,13 @@ def _crop(x: Tensor, item: Selected, kind: WindowKind) -> Tensor:
     return F.avg_pool2d(part, 1 << kind.level) if kind.level else part
 
 
-def _nothing(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _tensors(found: Decoded, device: torch.device) -> Columns:
+    """Boxes, scores and labels of one window, of which `boxes` may be changed."""
+    boxes, score, label = (torch.from_numpy(column).to(device) for column in (found.boxes, found.score, found.label))
+    return boxes, score, label
+
+
+def _nothing(x: Tensor) -> Columns:
     return x.new_zeros(0, 5), x.new_zeros(0), x.new_zeros(0, dtype=torch.long)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from geopdn.model.curves import bent
+from geopdn.model.surroundings import AROUND_KNOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,6 @@ class Saliency:
 
 
 KNOTS = tuple(math.log(10.0) * decade for decade in range(-7, 2))  # natural logarithms of rates
-AROUND_KNOTS = tuple(math.log(10.0) * decade for decade in range(-3, 3))  # of the objects expected around a cell
 
 
 class SaliencyHead(nn.Module):

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from geopdn.model.saliency import AROUND_KNOTS
-
+AROUND_KNOTS = tuple(math.log(10.0) * decade for decade in range(-3, 3))  # of the objects expected around a cell
 SIGMA_CELLS = 8.0
 REACH = int(4 * SIGMA_CELLS + 0.5)  # cells, where scipy cuts the Gaussian
 STRIP_CELLS = 1 << 19  # the map is worked on in strips of rows with about so many cells, to bound memory

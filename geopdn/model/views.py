@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from geopdn.model.head import HeadMaps
 
-LEAST = 1e-6  # of a score: the logit of a mean stays finite
+LEAST = 1e-4  # of a score: where no view sees anything, boxes are their plain mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +58,12 @@ def averaged(windows: Tensor, n: int, look: Callable[[Tensor], HeadMaps], *, fir
     scores = torch.stack([torch.sigmoid(maps.logits) for maps in seen])  # [n, windows, classes, h, w]
     weights = scores.amax(2, keepdim=True) + LEAST
     regression = (weights * torch.stack([maps.regression for maps in seen])).sum(0) / weights.sum(0)
-    return HeadMaps(logits=torch.logit(scores.mean(0), LEAST), regression=regression)
+    logs = torch.stack([-F.softplus(-maps.logits) for maps in seen])  # of scores; scores themselves lack digits
+    others = torch.stack([-F.softplus(maps.logits) for maps in seen])  # of what they lack to 1
+    return HeadMaps(logits=_log_sum(logs) - _log_sum(others), regression=regression)
+
+
+def _log_sum(logs: Tensor) -> Tensor:
+    """Logarithm of the sum over the first axis of what these are the logarithms of."""
+    top = logs.amax(0)
+    return top + (logs - top).exp().sum(0).log()

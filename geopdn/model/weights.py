@@ -10,10 +10,14 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from geopdn.config import ModelConfig
 from geopdn.errors import CheckpointError, ConfigError
+from geopdn.model.graph import RUN_PARTS, Graph
+from geopdn.model.storage import pack, unpack
 
 if TYPE_CHECKING:
     from geopdn.model.patchdrivenet import PatchDriveNet
@@ -23,6 +27,7 @@ HEADER_KEY = "geopdn"
 ADDED = ("saliency_head.surroundings",)  # tensors that weights from before them lack; they start without effect
 TEMPORAL = "temporal."  # tensors that only weights hold which have learnt from earlier dates
 GRAPHS = "onnx."  # and the name of a part: uint8 tensors, see `geopdn.model.graph`
+RECIPE = ".layers"  # behind these: what the graph's weights are made of
 MAX_HEADER_BYTES = 4_000_000
 
 
@@ -66,19 +71,52 @@ class WeightsHeader:
         return json.dumps(record, sort_keys=True, indent=1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class LoadedModel:
-    """A network ready for inference.
+    """A network ready for inference, or weights that one can be made of.
 
-    Attributes:
-        net: in evaluation mode, float32.
+    Args:
+        net: in evaluation mode, float32; None where it is made when it is asked for.
         header: its header.
         digest: SHA-256 of the file, first 16 hex digits.
+        stored: the weights as a file holds them, with graphs for a search without torch; None for a network that
+            may still change.
     """
 
-    net: PatchDriveNet
-    header: WeightsHeader
-    digest: str
+    def __init__(
+        self, net: PatchDriveNet | None, header: WeightsHeader, digest: str, stored: StoredWeights | None = None
+    ) -> None:
+        if net is None and stored is None:
+            msg = "neither a network nor weights"
+            raise ValueError(msg)
+        self.header, self.digest, self.stored = header, digest, stored
+        self._net = net
+
+    @property
+    def net(self) -> PatchDriveNet:
+        """The network as a module of torch.
+
+        Raises:
+            CheckpointError: weights are missing, extra or misshapen.
+        """
+        if self._net is None:
+            assert self.stored is not None
+            self._net = _built(self.header, self.stored)
+        return self._net
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredWeights:
+    """What a weights file holds.
+
+    Attributes:
+        path: the file, for messages.
+        arrays: weights by name, floats as float32.
+        graphs: of the parts of the network.
+    """
+
+    path: Path
+    arrays: dict[str, NDArray[Any]]
+    graphs: dict[str, Graph]
 
 
 def save_weights(net: PatchDriveNet, header: WeightsHeader, path: Path, *, base: Path | None = None) -> None:
@@ -90,24 +128,27 @@ def save_weights(net: PatchDriveNet, header: WeightsHeader, path: Path, *, base:
         path: the file.
         base: weights of which everything but what looks at earlier dates is written again as it is stored.
     """
-    import torch
-    from safetensors.torch import load, save
+    from safetensors.numpy import load, save
 
-    from geopdn.model.storage import pack
-
-    kept = {key: value for key, value in net.state_dict().items() if header.model.dates or not is_temporal(key)}
+    kept = {key: value for key, value in arrays_of(net).items() if header.model.dates or not is_temporal(key)}
     if base is None:
-        tensors = pack(kept)
+        arrays = pack(kept)
     else:
         before = {key: value for key, value in load(base.read_bytes()).items() if not is_temporal(key)}
-        tensors = before | pack({key: value for key, value in kept.items() if is_temporal(key)})
-    tensors = {key: value for key, value in tensors.items() if not key.startswith(GRAPHS)}
+        arrays = before | pack({key: value for key, value in kept.items() if is_temporal(key)})
+    arrays = {key: value for key, value in arrays.items() if not key.startswith(GRAPHS)}
     for part, graph in net.graphs.items():
-        tensors[GRAPHS + part] = torch.frombuffer(bytearray(graph), dtype=torch.uint8)
-    content = save(tensors, metadata={HEADER_KEY: header.to_json()})
+        arrays[GRAPHS + part] = np.frombuffer(graph.content, np.uint8)
+        arrays[GRAPHS + part + RECIPE] = np.frombuffer(graph.recipe(), np.uint8)
+    content = save(arrays, metadata={HEADER_KEY: header.to_json()})
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(content)
     temporary.replace(path)
+
+
+def arrays_of(net: PatchDriveNet) -> dict[str, NDArray[Any]]:
+    """A network's weights by name."""
+    return {key: value.detach().cpu().numpy() for key, value in net.state_dict().items()}
 
 
 def is_temporal(key: str) -> bool:
@@ -184,47 +225,68 @@ def _header_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def load_weights(path: Path) -> LoadedModel:
-    """Build the network that the header describes and load its weights, strictly.
+def load_weights(path: Path, *, at_once: bool = True) -> LoadedModel:
+    """Read weights, strictly.
+
+    Args:
+        path: the file.
+        at_once: build the network that the header describes, too. Else it is built when it is asked for: a search by
+            graphs of the file needs no torch.
 
     Raises:
         CheckpointError: damaged, unsafe, of another format, or tensors that do not fit or are not finite.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    from geopdn.model.parts import RUN_PARTS
-    from geopdn.model.patchdrivenet import PatchDriveNet
-    from geopdn.model.storage import unpack
+    from safetensors.numpy import load
 
     header = read_header(path)
     content = path.read_bytes()
     try:
-        tensors = unpack(load(content))
-    except SafetensorError as error:
+        arrays = unpack(load(content))
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; get it again") from error
-    graphs = {part: tensors.pop(GRAPHS + part) for part in RUN_PARTS if GRAPHS + part in tensors}
+    graphs = {}
+    for part in RUN_PARTS:
+        graph, recipe = (arrays.pop(GRAPHS + part + ending, None) for ending in ("", RECIPE))
+        if graph is not None and recipe is not None:  # without a recipe it is one of an earlier geopdn
+            graphs[part] = Graph.parse(graph.tobytes(), recipe.tobytes())
+    bad = [key for key, value in arrays.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
+    if bad:
+        raise CheckpointError(f"{path}: tensors with NaN or infinite values: {', '.join(bad[:5])}")
+    if not header.model.dates:  # a fresh module changes nothing
+        arrays = {key: value for key, value in arrays.items() if not is_temporal(key)}
+    stored = StoredWeights(path, arrays, graphs)
+    model = LoadedModel(None, header, hashlib.sha256(content).hexdigest()[:16], stored)
+    if at_once:
+        _ = model.net
+    return model
+
+
+def _built(header: WeightsHeader, stored: StoredWeights) -> PatchDriveNet:
+    """The network of the header with its weights, see `LoadedModel.net`."""
+    import torch
+
+    from geopdn.model.patchdrivenet import PatchDriveNet
+
+    path = stored.path
     try:
         net = PatchDriveNet(config=header.model)
     except ConfigError as error:
         raise CheckpointError(f"{path}: the network of the header cannot be built: {error}") from error
     expected = net.state_dict()
+    tensors = {key: torch.from_numpy(value) for key, value in stored.arrays.items()}
     for key in ADDED:
         tensors.setdefault(key, expected[key])
-    if not header.model.dates:  # a fresh module changes nothing
-        tensors = {key: value for key, value in tensors.items() if not is_temporal(key)}
+    if not header.model.dates:
         tensors |= {key: value for key, value in expected.items() if is_temporal(key)}
     wrong = sorted(set(expected) ^ set(tensors))
     wrong += [key for key in expected if key in tensors and tensors[key].shape != expected[key].shape]
     if wrong:
         raise CheckpointError(f"{path}: {len(wrong)} tensors are missing, extra or misshapen: {', '.join(wrong[:5])}")
-    bad = [key for key, value in tensors.items() if value.is_floating_point() and not bool(value.isfinite().all())]
-    if bad:
-        raise CheckpointError(f"{path}: tensors with NaN or infinite values: {', '.join(bad[:5])}")
     net.load_state_dict({key: value.to(expected[key].dtype) for key, value in tensors.items()}, strict=True)
     net.eval()
-    net.graphs = {part: graph.numpy().tobytes() for part, graph in graphs.items()}
-    return LoadedModel(net=net, header=header, digest=hashlib.sha256(content).hexdigest()[:16])
+    net.graphs = dict(stored.graphs)
+    return net
 
 
 def shipped_models() -> dict[str, Path]:

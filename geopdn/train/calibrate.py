@@ -17,9 +17,9 @@ from geopdn.engine import DetectOptions, saliency_rates
 from geopdn.evaluate.labels import Truth
 from geopdn.evaluate.regions import pixels_in
 from geopdn.model.curves import bent
-from geopdn.model.saliency import AROUND_KNOTS, KNOTS
-from geopdn.model.scores import EPSILON, SCORE_KNOTS
-from geopdn.model.surroundings import log_around
+from geopdn.model.probabilities import EPSILON, SCORE_KNOTS
+from geopdn.model.saliency import KNOTS
+from geopdn.model.surroundings import AROUND_KNOTS, log_around
 from geopdn.model.targets import cell_counts, size_classes
 from geopdn.model.weights import LoadedModel
 from geopdn.train.check import Checked, check, opened
@@ -59,8 +59,8 @@ def fit_scores(model: LoadedModel, scans: Sequence[Sequence[Checked]]) -> list[l
     for kind, scan in zip(kinds, scans, strict=True):
         again = []
         for item in scan:
-            score = torch.from_numpy(item.matches.score)
-            probability = curves(score, torch.full_like(score, kind.level)).numpy()
+            raw = item.matches.score
+            probability = np.asarray(curves.probabilities(raw, np.full(len(raw), kind.level)), np.float64)
             again.append(replace(item, matches=replace(item.matches, score=probability)))
         rescored.append(again)
     return rescored

@@ -9,20 +9,18 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from geopdn.config import ModelConfig
 from geopdn.engine.reading import BATCH_PX
 from geopdn.engine.side_by_side import MOST, side_by_side, workers
-from geopdn.model.patchdrivenet import PatchDriveNet
-from geopdn.model.streams import overview_channels
+from geopdn.model.network import Network, Planes
 
 REPEATS = 6
 OVERVIEW_SIDE = 512
 
 
-def measure_costs(net: PatchDriveNet, *, many: bool = False) -> ModelConfig:
+def measure_costs(net: Network) -> ModelConfig:
     """The network's configuration with the milliseconds of each kind of window and of the overview filled in.
 
     Windows and overview tiles are timed in batches and side by side as the engine looks at them on a CPU: backbone,
@@ -32,39 +30,34 @@ def measure_costs(net: PatchDriveNet, *, many: bool = False) -> ModelConfig:
 
     Args:
         net: the network.
-        many: as large scenes are looked at, by ONNX Runtime where it can be.
     """
-    config = net.config
-    net = net.for_inference(many=many)
+    config, random = net.config, np.random.default_rng(0)
     per_px = []
     for side in sorted({kind.tensor for kind in config.kinds}):
         n = max(1, BATCH_PX["cpu"] // side**2)
-        windows = torch.rand(n, len(config.bands), side, side).to(memory_format=torch.channels_last)
-        look = partial(net.find, context=None, min_score=0.5)
-        per_px.append(_fastest_ms(look, windows) / (n * side**2))
+        windows = random.random((n, len(config.bands), side, side), np.float32)
+        look = partial(net.find, windows, None, min_score=0.5)
+        per_px.append(_fastest_ms(look) / (n * side**2))
     kinds = tuple(
         kind.model_copy(update={"network_ms": _rounded(min(per_px) * kind.tensor**2)}) for kind in config.kinds
     )
-    n_bands = len(config.bands)
-    channels = n_bands + 1 if many and net.means_stream is not None else overview_channels(n_bands)
-    overview = torch.rand(1, channels, OVERVIEW_SIDE, OVERVIEW_SIDE)
-    overview = overview.to(memory_format=torch.channels_last)
-    per_mpx = _fastest_ms(net.look, overview) / (OVERVIEW_SIDE**2 / 1e6)
+    shape = (OVERVIEW_SIDE, OVERVIEW_SIDE)
+    planes = Planes(random.random((len(config.bands), *shape), np.float32), np.ones(shape, np.float32))
+    per_mpx = _fastest_ms(partial(net.look, planes)) / (OVERVIEW_SIDE**2 / 1e6)
     return config.model_copy(update={"kinds": kinds, "overview_ms_per_mpx": _rounded(per_mpx)})
 
 
-def _fastest_ms(look: Callable[[Tensor], object], batch: Tensor) -> float:
-    """Milliseconds a batch, of two for each worker."""
+def _fastest_ms(look: Callable[[], object]) -> float:
+    """Milliseconds a call, of two for each worker."""
     taken = []
-    n_workers = workers(MOST, batch.device)
-    batches = [batch] * (2 * n_workers)
-    with torch.inference_mode():
-        look(batch)
-        for _ in range(REPEATS):
-            started = time.perf_counter()
-            for _ in side_by_side(look, batches, n_workers=n_workers):
-                pass
-            taken.append(1000 * (time.perf_counter() - started) / len(batches))
+    n_workers = workers(MOST, "cpu")
+    n_calls = 2 * n_workers
+    look()
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        for _ in side_by_side(lambda _: look(), range(n_calls), n_workers=n_workers):
+            pass
+        taken.append(1000 * (time.perf_counter() - started) / n_calls)
     return min(taken)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from geopdn import __version__
 from geopdn.budget import Budget
@@ -18,10 +19,11 @@ from geopdn.errors import ConfigError, ExportError
 from geopdn.evaluate.bench import LOW_SCORE
 from geopdn.evaluate.matching import Matches
 from geopdn.evaluate.precision import average_precision, best_f1, f1_at
-from geopdn.model.parts import RUN_PARTS
+from geopdn.model.graph import RUN_PARTS, Graph
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.storage import pack, unpack
-from geopdn.model.weights import LoadedModel, WeightsHeader, is_temporal, save_weights
+from geopdn.model.torch_network import TorchNetwork
+from geopdn.model.weights import LoadedModel, WeightsHeader, arrays_of, is_temporal, save_weights
 from geopdn.train.calibrate import fit_dates, fit_priorities, fit_saliency, fit_scores, scan_by_kind
 from geopdn.train.check import Checked, check, side
 from geopdn.train.costs import measure_costs
@@ -95,6 +97,8 @@ def calibrate_again(
         scenes = [scene for scene in scenes if scene.place not in learnt]
     record = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "places": places, "geopdn": __version__}
     header = replace(model.header, training={**model.header.training, "calibrated": record})
+    if model.net.config.views != config.model.views:
+        model.net.graphs = {}  # they see as many views as before
     model.net.config = model.net.config.model_copy(update={"views": config.model.views})
     return complete(model.net, header, config, scenes, path=path, say=say)
 
@@ -126,8 +130,10 @@ def finish_dates(
         The scores that stand in the header; `dates` are new.
     """
     net.eval()
-    learnt = {key: value for key, value in net.state_dict().items() if is_temporal(key)}
-    net.load_state_dict(earlier.net.state_dict() | unpack(pack(learnt)))
+    learnt = pack({key: value for key, value in arrays_of(net).items() if is_temporal(key)})
+    net.load_state_dict(
+        earlier.net.state_dict() | {key: torch.from_numpy(value) for key, value in unpack(learnt).items()}
+    )
     net.config = earlier.net.config.model_copy(update={"dates": True})
     net.graphs = earlier.net.graphs
     header = replace(earlier.header, model=net.config, training={**earlier.header.training, "dates": provenance})
@@ -196,8 +202,9 @@ def complete(
     """Measure costs, calibrate, choose the threshold, score, and write the weights with the given header's words."""
     net.eval()
     # what will be shipped is what is measured: weights rounded as they are stored
-    net.load_state_dict(unpack(pack(net.state_dict())))
-    net.config = measure_costs(net)
+    rounded = unpack(pack(arrays_of(net)))
+    net.load_state_dict({key: torch.from_numpy(value) for key, value in rounded.items()})
+    net.config = measure_costs(TorchNetwork(net))
     header = replace(header, model=net.config)
     model = LoadedModel(net, header, digest="training")
     held_out = side(scenes, "calibration") or side(scenes, "train")
@@ -212,23 +219,21 @@ def complete(
     say(f"worth of rates by their surroundings {np.round(net.saliency_head.surroundings.numpy(), 3).tolist()}")
     header = replace(header, min_score=threshold)
     header = replace(header, scores=score(LoadedModel(net, header, "training"), config, scenes, say=say))
-    if not net.graphs:  # calibration changes nothing that earlier ones say
+    if set(net.graphs) != set(RUN_PARTS):  # calibration changes nothing that earlier ones say
         net.graphs = graphs_of(LoadedModel(net, header, "training"), say=say)
     save_weights(net, header, path)
     return header.scores
 
 
-def graphs_of(model: LoadedModel, *, say: Callable[[str], None]) -> dict[str, bytes]:
-    """The graphs that let ONNX Runtime look at overviews and windows; why one cannot be made is said."""
-    from geopdn.model.graph import bare_graph
+def graphs_of(model: LoadedModel, *, say: Callable[[str], None]) -> dict[str, Graph]:
+    """The graphs that let ONNX Runtime search by itself; why one cannot be made is said, and then there are none."""
+    from geopdn.model.graph_export import bare_graph
 
-    graphs = {}
-    for part in RUN_PARTS:
-        try:
-            graphs[part] = bare_graph(model, part)
-        except (ConfigError, ExportError) as error:
-            say(f"weights without the graph {part} for ONNX Runtime, which is faster on CPUs: {error}")
-    return graphs
+    try:
+        return {part: bare_graph(model, part) for part in RUN_PARTS}
+    except (ConfigError, ExportError) as error:
+        say(f"weights without graphs for ONNX Runtime, which is faster on CPUs: {error}")
+        return {}
 
 
 def best_threshold(matches: Sequence[Matches]) -> float:

@@ -41,16 +41,17 @@ def exact(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from geopdn.api import search
     from geopdn.model import weights as module
 
-    def load(path: Path) -> module.LoadedModel:
+    def load(path: Path, *, at_once: bool = True) -> module.LoadedModel:
+        del at_once
         header = module.read_header(path)
         net = ExactNet(config=header.model).eval()
         net.patch_priorities.theta.data.fill_(6.0)
         return module.LoadedModel(net=net, header=header, digest="exact")
 
     monkeypatch.setattr(module, "load_weights", load)
-    search.load_model.cache_clear()
+    search.forget_model()
     yield weights
-    search.load_model.cache_clear()
+    search.forget_model()
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_the_detector_finds_in_a_scene_what_the_network_finds(cli, aircraft, cro
             maps = model.net.inspect(torch.from_numpy(patch)[None], None)[1]
             found = model.net.detect_at(maps, 1, min_score=0.05)
         low, high = found.boxes[:, :2] - found.boxes[:, 2:4] / 2, found.boxes[:, :2] + found.boxes[:, 2:4] / 2
-        return torch.cat([low, high], 1), found.score, found.label
+        return np.concatenate([low, high], 1), found.score, found.label
 
     with Scene.open(crop, bands=["red", "green", "blue"]) as scene:
         truth = detect_with(from_function(find, spec), resample(scene, pixel_size_m=spec.pixel_size_m)).detections

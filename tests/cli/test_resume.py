@@ -203,15 +203,18 @@ def test_other_settings_weights_or_scenes_are_refused(cli, stop, detect, tmp_pat
 
 
 def test_other_weights_are_refused(cli, stop, detect, monkeypatch):
-    from dataclasses import replace
-
     from geopdn.api import search
     from geopdn.model import weights as module
 
     stop(*detect)
     load = module.load_weights
-    monkeypatch.setattr(module, "load_weights", lambda path: replace(load(path), digest="another"))
-    search.load_model.cache_clear()
+
+    def other(path, **_):
+        model = load(path)
+        return module.LoadedModel(model.net, model.header, "another")
+
+    monkeypatch.setattr(module, "load_weights", other)
+    search.forget_model()
     done = cli(*detect, "--resume")
     assert (done.code, 'model_digest "exact", this one has "another"' in done.err) == (3, True)
 

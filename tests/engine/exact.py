@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geopdn.config import ModelConfig, RadiometryConfig, WindowKind
-from geopdn.model.head import Decoded
+from geopdn.model.decoded import Decoded
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.saliency import Saliency
 from geopdn.model.streams import GlobalFeatures, PatchFeatures
@@ -56,10 +56,10 @@ class ExactNet(PatchDriveNet):
                 index.append(i)
                 boxes.append([x, y, side, side, 0.0])
         decoded = Decoded(
-            window=torch.tensor(index, dtype=torch.long),
-            boxes=torch.tensor(boxes, dtype=torch.float64).reshape(-1, 5),
-            score=torch.full((len(boxes),), 0.9),
-            label=torch.zeros(len(boxes), dtype=torch.long),
+            window=np.array(index, np.int64),
+            boxes=np.array(boxes, np.float64).reshape(-1, 5),
+            score=np.full(len(boxes), 0.9, np.float32),
+            label=np.zeros(len(boxes), np.int64),
         )
         n = len(windows)
         dim = self.config.dim

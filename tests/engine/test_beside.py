@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import pytest
-import torch
 
 from geopdn.engine.beside import Beside
 
@@ -17,15 +16,15 @@ def test_work_is_done_in_another_thread_and_waited_for():
 
     def work(n):
         go.wait(5)
-        done.append((n, threading.current_thread() is threading.main_thread(), torch.is_inference_mode_enabled()))
+        done.append((n, threading.current_thread() is threading.main_thread()))
 
     beside.begin(lambda: work(1))
     assert done == []
     go.set()
     beside.begin(lambda: work(2))  # one after the other
-    assert done[0] == (1, False, True)
+    assert done[0] == (1, False)
     beside.wait()
-    assert done == [(1, False, True), (2, False, True)]
+    assert done == [(1, False), (2, False)]
 
 
 def test_what_it_raises_is_raised_once_where_it_is_waited_for():

@@ -14,12 +14,12 @@ import torch
 
 import geopdn
 from geopdn.detections import Detections
-from geopdn.engine.halving import find_in_halves
 from geopdn.errors import DeviceError, ResourceLimitError
 from geopdn.geometry.window import Window
 from geopdn.merge import MergeRule, decide
-from geopdn.model.head import Decoded
-from geopdn.model.streams import PatchFeatures
+from geopdn.model.decoded import Decoded
+from geopdn.model.network import Features
+from geopdn.model.torch_network import in_halves
 from geopdn.output.write import write_result
 from geopdn.scene import Scene
 from tests.output.conftest import build_result
@@ -144,38 +144,38 @@ class Small:
     def __init__(self, most):
         self.most, self.asked = most, []
 
-    def find(self, windows, context, *, min_score):  # noqa: ARG002
+    def __call__(self, windows, context):
         n = len(windows)
         self.asked.append(n)
         if n > self.most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        value = windows.mean((1, 2, 3))
-        boxes = torch.stack([value, value, value, value, value * 0], 1)
+        value = windows.mean((1, 2, 3)).numpy()
+        boxes = np.stack([value, value, value, value, value * 0], 1)
         if context is not None:
-            boxes[:, 4] = context[:, 0]
-        features = PatchFeatures(head=windows, tokens=value[:, None, None], pooled=value[:, None])
-        return features, Decoded(torch.arange(n), boxes, value, torch.zeros(n, dtype=torch.int64))
+            boxes[:, 4] = context[:, 0].numpy()
+        found = Decoded(np.arange(n), boxes, value, np.zeros(n, np.int64), n_invalid=n)
+        return Features(tokens=value[:, None, None], pooled=value[:, None]), found
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 9])
 def test_79_a_batch_that_does_not_fit_is_halved_and_says_the_same(most):
     windows, context = torch.rand(9, 3, 8, 8), torch.rand(9, 4)
-    features, found = find_in_halves(Small(most), windows, context, min_score=0.1)
-    whole_features, whole = Small(99).find(windows, context, min_score=0.1)
-    for name in ("window", "boxes", "score", "label"):
-        torch.testing.assert_close(getattr(found, name), getattr(whole, name))
-    for name in ("head", "tokens", "pooled"):
-        torch.testing.assert_close(getattr(features, name), getattr(whole_features, name))
+    features, found = in_halves(Small(most), windows, context)
+    whole_features, whole = Small(99)(windows, context)
+    for name in ("window", "boxes", "score", "label", "n_invalid"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name))
+    for name in ("tokens", "pooled"):
+        np.testing.assert_allclose(getattr(features, name), getattr(whole_features, name))
 
 
 def test_79_a_single_window_that_does_not_fit_is_a_resource_limit(fails, scene, exact, monkeypatch):
     import exact as module
 
-    finder = Small(0)
+    look = Small(0)
     with pytest.raises(ResourceLimitError, match="--device cpu"):
-        find_in_halves(finder, torch.rand(5, 3, 8, 8), None, min_score=0.1)
-    assert finder.asked == [5, 2, 1]
-    monkeypatch.setattr(module.ExactNet, "find", finder.find)
+        in_halves(look, torch.rand(5, 3, 8, 8), None)
+    assert look.asked == [5, 2, 1]
+    monkeypatch.setattr(module.ExactNet, "find", lambda _, windows, context, **__: look(windows, context))
     line = fails(ResourceLimitError, "detect", scene, "--model", exact, "-q", "--budget", "full")
     assert "does not fit the memory of cpu" in line
 

@@ -136,9 +136,9 @@ def found_by(model, part, layout, image, *, least=0.05):
     with torch.inference_mode():
         maps = model.net.inspect(image, None)[1]
         truth = model.net.detect_at(maps, model.header.model.kinds[0].level, min_score=0.05)
-    best = torch.argsort(-truth.score, stable=True)
+    best = np.argsort(-truth.score, kind="stable")
     return (boxes[order], score[order], label[order]), tuple(
-        x[best].double().numpy() for x in (truth.boxes, truth.score, truth.label)
+        x[best].astype(np.float64) for x in (truth.boxes, truth.score, truth.label)
     )
 
 

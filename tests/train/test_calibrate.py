@@ -12,8 +12,10 @@ from test_samples import config_for, write_scene
 from geopdn.errors import ConfigError
 from geopdn.evaluate.matching import Matches
 from geopdn.model.curves import bent
-from geopdn.model.saliency import AROUND_KNOTS, KNOTS
-from geopdn.model.scores import SCORE_KNOTS
+from geopdn.model.graph import RUN_PARTS, Graph
+from geopdn.model.probabilities import SCORE_KNOTS
+from geopdn.model.saliency import KNOTS
+from geopdn.model.surroundings import AROUND_KNOTS
 from geopdn.model.weights import load_weights
 from geopdn.train.curves import fit_probabilities, fit_rates, fit_surroundings
 from geopdn.train.finish import best_threshold, calibrate_again
@@ -115,12 +117,15 @@ def test_existing_weights_are_calibrated_on_other_places(tmp_path):
     model = load_weights(trained.weights)
     scenes = find_scenes(config.data, base=tmp_path)
     new = tmp_path / "new.safetensors"
-    model.net.graphs = {"highres": b"kept"}
+    kept = {part: Graph(part.encode(), {}) for part in RUN_PARTS}
+    model.net.graphs = dict(kept)
+    same = calibrate_again(model, config, scenes, path=new, say=lambda _: None)
+    assert (load_weights(new, at_once=False).stored.graphs, same["full"]["objects"]) == (kept, 14)
     both = config.model_copy(update={"model": config.model.model_copy(update={"views": 2})})
     scores = calibrate_again(model, both, scenes, path=new, say=lambda _: None)
     again = load_weights(new)
     header = again.header
-    assert (again.net.graphs, again.net.config.views, model.header.model.views) == ({"highres": b"kept"}, 2, 1)
+    assert (again.net.graphs, again.net.config.views, model.header.model.views) == ({}, 2, 1), "of one view"
     assert header.scores == scores
     assert header.training["steps"] == 1
     assert header.training["calibrated"]["places"] == ["b"]
