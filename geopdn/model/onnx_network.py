@@ -106,8 +106,10 @@ class OnnxNetwork:
         return fused
 
     def advise(self, seen: Round, grid: Floats, state: Any) -> tuple[Floats, Any]:
-        """The controller is torch's."""
-        raise NotImplementedError
+        """Never asked: `network_of` gives torch's network to a search with the controller."""
+        del seen, grid, state
+        msg = "the controller is torch's"
+        raise ValueError(msg)
 
 
 def _square(windows: Floats) -> Floats:

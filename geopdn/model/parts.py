@@ -148,7 +148,7 @@ def part_of(net: PatchDriveNet, name: str) -> Part:
 
     Args:
         net: in evaluation mode, on the CPU.
-        name: one of `PARTS` or `RUN_PARTS`.
+        name: one of `PARTS` or of `geopdn.model.graph.RUN_PARTS`.
 
     Raises:
         ConfigError: an unknown name, or a backbone that has no such part.
@@ -167,7 +167,7 @@ def part_of(net: PatchDriveNet, name: str) -> Part:
 
 
 def run_module(net: PatchDriveNet, name: str) -> nn.Module:
-    """The module of one of `RUN_PARTS` by itself: what names its weights. Open sizes take half a second to import.
+    """The module of a part that searches run, by itself: what names its weights. Open sizes take half a second to import.
 
     Raises:
         ConfigError: the backbone has no such part.
