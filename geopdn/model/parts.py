@@ -167,7 +167,7 @@ def part_of(net: PatchDriveNet, name: str) -> Part:
 
 
 def run_module(net: PatchDriveNet, name: str) -> nn.Module:
-    """The module of a part that searches run, by itself: what names its weights. Open sizes take half a second to import.
+    """The module of a part that searches run: what names its weights. Open sizes take half a second to import.
 
     Raises:
         ConfigError: the backbone has no such part.
