@@ -108,7 +108,8 @@ class ModelConfig(Strict):
         size_edges_px: object lengths, in level-0 pixels, that separate the size classes.
         kinds: kinds of windows, the first being the one of the dense path.
         has_heading: whether boxes are oriented (False after training on axis-aligned labels).
-        global_backbone: `dense-...`, `timm:NAME` or `torchgeo:NAME`.
+        global_backbone: `dense-...`, `timm:NAME`, `torchgeo:NAME`, or `efficientnet-lite0-slim`, which is made from
+            weights with `timm:tf_efficientnet_lite0` (`only: overview`).
         highres_backbone: likewise.
         head_stride: window pixels per position of the detection head: 2 for objects of a few pixels, else 4.
         neck: channels of the feature pyramid of the high-resolution stream.
@@ -259,7 +260,7 @@ class TrainingConfig(Strict):
         pretrained: start the backbones that have ImageNet features from them (see `geopdn.model.pretrained`).
         pretrained_rate: learning rate of such backbones, as a share of the others'.
         only: `dates` trains nothing but what looks at other dates of the same ground, from weights that exist: without
-            dates they say what they said before.
+            dates they say what they said before. `overview` teaches a slimmer global stream to say what theirs says.
     """
 
     seed: int = 0
@@ -284,7 +285,7 @@ class TrainingConfig(Strict):
     box_weight: Positive = 1.0
     pretrained: bool = False
     pretrained_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
-    only: Literal["dates"] | None = None
+    only: Literal["dates", "overview"] | None = None
 
 
 class TrainConfig(Strict):

@@ -10,6 +10,8 @@ import pytest
 from geopdn.config import WindowKind
 from geopdn.config_file import load_train_config, parse_yaml
 from geopdn.errors import ConfigError
+from geopdn.model.weights import find_weights, read_header
+from geopdn.train.finish import same_weights
 
 SHIPPED = sorted(Path(str(resources.files("geopdn.configs"))).glob("*.yaml"))
 
@@ -17,7 +19,14 @@ SHIPPED = sorted(Path(str(resources.files("geopdn.configs"))).glob("*.yaml"))
 def test_every_shipped_configuration_is_valid():
     assert {path.stem for path in SHIPPED} >= {"aircraft-50cm", "vessels-sentinel2"}
     for path in SHIPPED:
-        assert load_train_config(path).name == path.stem.removesuffix("-dates")  # added to weights of that name
+        config = load_train_config(path)
+        assert config.name == path.stem.removesuffix(f"-{config.training.only}")  # added to weights of that name
+
+
+@pytest.mark.parametrize("stem", ["aircraft-50cm-overview", "aircraft-50cm-dates", "vessels-sentinel2"])
+def test_shipped_weights_go_on_by_a_shipped_configuration(stem):
+    config = load_train_config(next(path for path in SHIPPED if path.stem == stem))
+    assert same_weights(config.model) == same_weights(read_header(find_weights(config.name)).model)
 
 
 def changed(tmp_path, old, new):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from geopdn.errors import ConfigError
 from geopdn.model.compiler import without_compiler
-from geopdn.model.efficientnet import EfficientNetLite0
+from geopdn.model.efficientnet import STEM, EfficientNetLite0
 
 
 class Backbone(Protocol):
@@ -25,10 +25,10 @@ class Backbone(Protocol):
         """`[B, n_in, H, W]` -> maps, finest first."""
 
 
-def conv_block(n_in: int, n_out: int, *, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+def conv_block(n_in: int, n_out: int, *, stride: int = 1, kernel: int = 3, groups: int = 1) -> nn.Sequential:
     """Convolution, batch norm, ReLU: fuses into one operation at inference."""
     return nn.Sequential(
-        nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=False),
+        nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(n_out),
         nn.ReLU(inplace=True),
     )
@@ -110,13 +110,16 @@ _DENSE: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "dense-global": ((24, 48, 96, 128), (0, 1, 2, 2)),
 }
 EFFICIENTNET = "timm:tf_efficientnet_lite0"  # built without timm, which takes a second to import
+SLIM = "efficientnet-lite0-slim"
+"""EfficientNet-Lite0 with half of its stem and of what its blocks widen maps to: for the overview, made from a trained
+one (`geopdn.train.pruning`)."""
 
 
 def make_backbone(name: str, *, n_in: int, finest: int = 4) -> nn.Module:
     """Build a backbone by name, without pretrained weights (nothing is downloaded).
 
     Args:
-        name: `dense-nano`, `dense-small`, `dense-global`, `timm:NAME` or `torchgeo:NAME`.
+        name: `dense-nano`, `dense-small`, `dense-global`, `efficientnet-lite0-slim`, `timm:NAME` or `torchgeo:NAME`.
         n_in: input channels.
         finest: stride of the finest map, 2 or 4.
 
@@ -133,8 +136,8 @@ def make_backbone(name: str, *, n_in: int, finest: int = 4) -> nn.Module:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", model) and library in ("timm", "torchgeo"):
         # `timm:hf-hub:...` would ask the network, `timm:local-dir:...` read files of the weights' choosing.
         raise ConfigError(f"backbone {name[:200]!r} is refused: expected the plain name of a network of {library}")
-    if name == EFFICIENTNET:
-        own = EfficientNetLite0(n_in)
+    if name in (EFFICIENTNET, SLIM):
+        own = EfficientNetLite0(n_in, stem=STEM // 2, share=0.5) if name == SLIM else EfficientNetLite0(n_in)
         return _FeatureBackbone(own, reductions=own.reductions, channels=own.widths, finest=finest)
     try:
         if library == "timm":
@@ -148,7 +151,8 @@ def make_backbone(name: str, *, n_in: int, finest: int = 4) -> nn.Module:
             network = get_model(model, weights=None, features_only=True, in_chans=n_in)
         else:
             raise ConfigError(
-                f"backbone {name!r} is unknown: expected one of {', '.join(_DENSE)}, or timm:NAME, or torchgeo:NAME"
+                f"backbone {name!r} is unknown: expected one of {', '.join(_DENSE)}, {SLIM}, or timm:NAME, or "
+                "torchgeo:NAME"
             )
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"backbone {name!r} cannot be built as a feature network: {error}") from error
@@ -165,12 +169,15 @@ class Neck(nn.Module):
     Args:
         channels: channels of the maps it takes, finest first.
         width: channels of the map it returns.
+        separable: end in a depthwise and a pointwise convolution, with a ninth of the arithmetic of a dense one.
     """
 
-    def __init__(self, channels: Sequence[int], width: int) -> None:
+    def __init__(self, channels: Sequence[int], width: int, *, separable: bool = False) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(n, width, 1) for n in channels)
         self.out = conv_block(width, width)
+        if separable:
+            self.out = nn.Sequential(conv_block(width, width, groups=width), conv_block(width, width, kernel=1))
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Maps `[B, channels[i], H_i, W_i]` -> `[B, width, H_0, W_0]`."""

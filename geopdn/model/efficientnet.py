@@ -35,6 +35,12 @@ STAGES = (
 )
 LAST_OF_STRIDE = (0, 1, 2, 4, 6)
 """Stages whose maps are returned: the last of strides 2, 4, 8, 16 and 32."""
+EIGHT = 8  # channels that processors work on at once
+
+
+def kept(n: int, share: float) -> int:
+    """Channels that are left of `n`, a multiple of eight."""
+    return max(EIGHT, round(n * share / EIGHT) * EIGHT)
 
 
 class Conv2dSame(nn.Conv2d):
@@ -75,9 +81,8 @@ class DepthwiseSeparableConv(nn.Module):
 class InvertedResidual(nn.Module):
     """A block that widens its map, looks around in every channel, and narrows it again (Sandler et al. 2018)."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: int, *, stride: int, expansion: int) -> None:
+    def __init__(self, n_in: int, n_out: int, kernel: int, *, stride: int, wide: int) -> None:
         super().__init__()
-        wide = n_in * expansion
         self.conv_pw = _conv(n_in, wide, 1)
         self.bn1 = nn.BatchNorm2d(wide, eps=EPS)
         self.conv_dw = _conv(wide, wide, kernel, stride=stride, groups=wide)
@@ -99,16 +104,18 @@ class EfficientNetLite0(nn.Module):
 
     Args:
         n_in: input channels.
+        stem: channels of the first convolution.
+        share: of the channels that each block widens its map to, which Lite0 has sixfold.
     """
 
     reductions = (2, 4, 8, 16, 32)
     widths = tuple(STAGES[i].width for i in LAST_OF_STRIDE)
 
-    def __init__(self, n_in: int) -> None:
+    def __init__(self, n_in: int, *, stem: int = STEM, share: float = 1.0) -> None:
         super().__init__()
-        self.conv_stem = _conv(n_in, STEM, 3, stride=2)
-        self.bn1 = nn.BatchNorm2d(STEM, eps=EPS)
-        stages, width = [], STEM
+        self.conv_stem = _conv(n_in, stem, 3, stride=2)
+        self.bn1 = nn.BatchNorm2d(stem, eps=EPS)
+        stages, width = [], stem
         for stage in STAGES:
             blocks: list[nn.Module] = []
             for i in range(stage.repeats):
@@ -116,8 +123,8 @@ class EfficientNetLite0(nn.Module):
                 if stage.expansion == 1:
                     blocks.append(DepthwiseSeparableConv(width, stage.width, stage.kernel, stride=stride))
                 else:
-                    made = InvertedResidual(width, stage.width, stage.kernel, stride=stride, expansion=stage.expansion)
-                    blocks.append(made)
+                    wide = kept(width * stage.expansion, share)
+                    blocks.append(InvertedResidual(width, stage.width, stage.kernel, stride=stride, wide=wide))
                 width = stage.width
             stages.append(nn.Sequential(*blocks))
         self.blocks = nn.Sequential(*stages)

@@ -15,7 +15,7 @@ from geopdn.model.padding import without_copies
 
 TOLERANCE = 1e-3  # of the largest value of a map
 CHECK_SIDE = 64
-FOLDABLE = ("dense-nano", "dense-small", "dense-global", "timm:tf_efficientnet_lite0")
+FOLDABLE = ("dense-nano", "dense-small", "dense-global", "timm:tf_efficientnet_lite0", "efficientnet-lite0-slim")
 """Backbones that tests show to say the same folded: comparing them at every start took half a second."""
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)

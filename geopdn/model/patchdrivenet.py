@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geopdn.config import DENSE_SIDE, ModelConfig, RadiometryConfig, WindowKind
-from geopdn.model.backbones import make_backbone
+from geopdn.model.backbones import SLIM, make_backbone
 from geopdn.model.controller import DriveAdvice, PatchDriveController, modulation, patch_statistics
 from geopdn.model.decoded import Decoded, decode
 from geopdn.model.folded import FOLDABLE, folded
@@ -94,6 +94,7 @@ class PatchDriveNet(nn.Module):
             make_backbone(config.global_backbone, n_in=overview_channels(n_bands)),
             width=config.neck,
             grid=config.grid,
+            separable=config.global_backbone == SLIM,
         )
         self.saliency_head = SaliencyHead(config.neck, n_sizes=config.n_size_classes)
         self.patch_priorities = PatchPriorities(n_kinds=len(config.kinds), n_sizes=config.n_size_classes)

@@ -26,6 +26,8 @@ class Saliency:
     dispersion: Tensor
 
 
+RAW_LIMITS = (-16.0, 4.0)
+"""Of the logarithms of rates before they are calibrated."""
 KNOTS = tuple(math.log(10.0) * decade for decade in range(-7, 2))  # natural logarithms of rates
 
 
@@ -57,7 +59,7 @@ class SaliencyHead(nn.Module):
     def forward(self, cells: Tensor) -> Saliency:
         """Features `[B, D, h, w]` -> `Saliency` (float32)."""
         raw = self.conv(cells).float()
-        raw_logs = raw[:, :-1].clamp(-16.0, 4.0)
+        raw_logs = raw[:, :-1].clamp(*RAW_LIMITS)
         logs = bent(raw_logs.flatten(2), self.calibration, KNOTS).view_as(raw_logs)
         return Saliency(rate=logs.exp(), dispersion=raw[:, -1:].clamp(-6.0, 6.0).exp())
 

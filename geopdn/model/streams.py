@@ -96,13 +96,14 @@ class GlobalStream(nn.Module):
         backbone: takes `overview_channels(C)` channels, finest map of stride 4, with a map of stride 16.
         width: channels of the cells.
         grid: channels of the global grid.
+        separable: of the neck.
     """
 
-    def __init__(self, backbone: nn.Module, *, width: int, grid: int) -> None:
+    def __init__(self, backbone: nn.Module, *, width: int, grid: int, separable: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
         maps: Backbone = backbone  # type: ignore[assignment]
-        self.neck = Neck(maps.channels, width)
+        self.neck = Neck(maps.channels, width, separable=separable)
         self.grid_index = maps.strides.index(GRID_STRIDE)
         self.grid_out = nn.Conv2d(maps.channels[self.grid_index], grid, 1)
         initialise(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -26,6 +27,7 @@ FORMAT_VERSION = 2
 HEADER_KEY = "geopdn"
 ADDED = ("saliency_head.surroundings",)  # tensors that weights from before them lack; they start without effect
 TEMPORAL = "temporal."  # tensors that only weights hold which have learnt from earlier dates
+OVERVIEW = ("global_stream.", "saliency_head.")
 GRAPHS = "onnx."  # and the name of a part: uint8 tensors, see `geopdn.model.graph`
 RECIPE = ".layers"  # behind these: what the graph's weights are made of
 MAX_HEADER_BYTES = 4_000_000
@@ -119,14 +121,32 @@ class StoredWeights:
     graphs: dict[str, Graph]
 
 
-def save_weights(net: PatchDriveNet, header: WeightsHeader, path: Path, *, base: Path | None = None) -> None:
+def is_temporal(key: str) -> bool:
+    """Whether a tensor belongs to what looks at earlier dates."""
+    return key.startswith(TEMPORAL)
+
+
+def is_overview(key: str) -> bool:
+    """Whether a tensor belongs to what looks at overviews, or to what makes expected counts of it."""
+    return key.startswith(OVERVIEW)
+
+
+def save_weights(
+    net: PatchDriveNet,
+    header: WeightsHeader,
+    path: Path,
+    *,
+    base: Path | None = None,
+    anew: Callable[[str], bool] = is_temporal,
+) -> None:
     """Write weights as `geopdn.model.storage` stores them, atomically. The same give the same bytes.
 
     Args:
         net: the network.
         header: says all about it.
         path: the file.
-        base: weights of which everything but what looks at earlier dates is written again as it is stored.
+        base: weights of which everything but what is new is written again as it is stored.
+        anew: tells the names of tensors that are.
     """
     from safetensors.numpy import load, save
 
@@ -134,8 +154,8 @@ def save_weights(net: PatchDriveNet, header: WeightsHeader, path: Path, *, base:
     if base is None:
         arrays = pack(kept)
     else:
-        before = {key: value for key, value in load(base.read_bytes()).items() if not is_temporal(key)}
-        arrays = before | pack({key: value for key, value in kept.items() if is_temporal(key)})
+        before = {key: value for key, value in load(base.read_bytes()).items() if not anew(key)}
+        arrays = before | pack({key: value for key, value in kept.items() if anew(key)})
     arrays = {key: value for key, value in arrays.items() if not key.startswith(GRAPHS)}
     for part, graph in net.graphs.items():
         arrays[GRAPHS + part] = np.frombuffer(graph.content, np.uint8)
@@ -149,11 +169,6 @@ def save_weights(net: PatchDriveNet, header: WeightsHeader, path: Path, *, base:
 def arrays_of(net: PatchDriveNet) -> dict[str, NDArray[Any]]:
     """A network's weights by name."""
     return {key: value.detach().cpu().numpy() for key, value in net.state_dict().items()}
-
-
-def is_temporal(key: str) -> bool:
-    """Whether a tensor belongs to what looks at earlier dates."""
-    return key.startswith(TEMPORAL)
 
 
 def read_header(path: Path) -> WeightsHeader:

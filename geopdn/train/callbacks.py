@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,28 @@ from torch.utils.data import DataLoader
 
 from geopdn.config import TrainingConfig
 from geopdn.train.curve import draw_curve
-from geopdn.train.samples import collate
-from geopdn.train.stream import EpochSamples, TrainingScenes
+from geopdn.train.stream import EpochSamples, Samples
 
 
 class EpochStream(LightningDataModule):  # type: ignore[misc]
-    """A loader an epoch; epoch e starts at sample `e * checkpoint_every * batch`, also after a resume."""
+    """A loader an epoch; epoch e starts at sample `e * checkpoint_every * batch`, also after a resume.
 
-    def __init__(self, scenes: TrainingScenes, training: TrainingConfig) -> None:
+    Args:
+        scenes: make the samples.
+        training: names batches and epochs.
+        collate: makes a batch of some samples.
+    """
+
+    def __init__(self, scenes: Samples[Any], training: TrainingConfig, *, collate: Callable[[list[Any]], Any]) -> None:
         super().__init__()
-        self.scenes, self.training = scenes, training
+        self.scenes, self.training, self.collate = scenes, training, collate
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The samples of the current epoch, in order."""
         per_epoch = self.training.checkpoint_every * self.training.batch
         epoch = self.trainer.current_epoch if self.trainer else 0
         samples = EpochSamples(self.scenes, start=epoch * per_epoch, length=per_epoch)
-        return DataLoader(samples, batch_size=self.training.batch, collate_fn=collate)
+        return DataLoader(samples, batch_size=self.training.batch, collate_fn=self.collate)
 
 
 class CurvePicture(Callback):  # type: ignore[misc]

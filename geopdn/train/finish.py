@@ -23,15 +23,13 @@ from geopdn.model.graph import RUN_PARTS, Graph
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.storage import pack, unpack
 from geopdn.model.torch_network import TorchNetwork
-from geopdn.model.weights import LoadedModel, WeightsHeader, arrays_of, is_temporal, save_weights
-from geopdn.train.calibrate import fit_dates, fit_priorities, fit_saliency, fit_scores, scan_by_kind
+from geopdn.model.weights import LoadedModel, WeightsHeader, arrays_of, save_weights
+from geopdn.train.calibrate import fit_priorities, fit_saliency, fit_scores, scan_by_kind
 from geopdn.train.check import Checked, check, side
 from geopdn.train.costs import measure_costs
-from geopdn.train.dates import paths_of_other_dates
 from geopdn.train.places import LabelledScene, Split
 
 DEFAULT_RECALL = 0.98
-DATES_BUDGETS = (("0.1", Budget(share=0.1)), ("0.2", Budget(share=0.2)), ("default", Budget(recall=DEFAULT_RECALL)))
 
 
 def finish(
@@ -103,63 +101,19 @@ def calibrate_again(
     return complete(model.net, header, config, scenes, path=path, say=say)
 
 
-def finish_dates(
-    net: PatchDriveNet,
-    earlier: LoadedModel,
-    config: TrainConfig,
-    scenes: Sequence[LabelledScene],
-    *,
-    path: Path,
-    base: Path,
-    provenance: dict[str, Any],
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    """Write weights that have learnt from dates and nothing else; scored with and without them.
+def check_same_model(model: LoadedModel, config: TrainConfig, *, but: Sequence[str] = ()) -> None:
+    """Refuse weights of another model than a configuration's.
 
     Args:
-        net: the trained network.
-        earlier: the weights it started from, whose calibration and scores stand.
-        config: the whole configuration.
-        scenes: all scenes with their split; those of one place are each other's dates.
-        path: weights file to write.
-        base: that of `earlier`.
-        provenance: how the training was run, for the header.
-        say: receives one line a result.
-
-    Returns:
-        The scores that stand in the header; `dates` are new.
-    """
-    net.eval()
-    learnt = pack({key: value for key, value in arrays_of(net).items() if is_temporal(key)})
-    net.load_state_dict(
-        earlier.net.state_dict() | {key: torch.from_numpy(value) for key, value in unpack(learnt).items()}
-    )
-    net.config = earlier.net.config.model_copy(update={"dates": True})
-    net.graphs = earlier.net.graphs
-    header = replace(earlier.header, model=net.config, training={**earlier.header.training, "dates": provenance})
-    fit_dates(LoadedModel(net, header, "training"), config, side(scenes, "calibration"))
-    say(f"rates with dates {np.round(net.temporal.calibration.numpy(), 3).tolist()}")
-    chosen = [scene for scene in side(scenes, "validation") if paths_of_other_dates(scene, side(scenes, "validation"))]
-    scores: dict[str, Any] = {"scenes": len(chosen), "places": sorted({scene.place for scene in chosen})}
-    for name, budget in DATES_BUDGETS if chosen else ():
-        for key, dates in ((name, False), (f"{name}, dates", True)):
-            options = DetectOptions(budget=budget, keep_score=LOW_SCORE)
-            checked = check(LoadedModel(net, header, "training"), config, chosen, options, dates=dates)
-            scores[key] = _summary(checked, header.min_score)
-            say(f"validation, {key}: {scores[key]}")
-    header = replace(header, scores={**header.scores, "dates": scores})
-    save_weights(net, header, path, base=base)
-    return header.scores
-
-
-def check_same_model(model: LoadedModel, config: TrainConfig) -> None:
-    """Refuse weights of another model than a configuration's.
+        model: the weights.
+        config: names the model.
+        but: what may differ.
 
     Raises:
         ConfigError: they differ in more than measured costs and views.
     """
     asked, theirs = same_weights(config.model), same_weights(model.net.config)
-    differing = [name for name, value in theirs.items() if asked[name] != value]
+    differing = [name for name, value in theirs.items() if asked[name] != value and name not in but]
     if differing:
         name = differing[0]
         raise ConfigError(
@@ -273,7 +227,7 @@ def score(
     }
     for name, budget in (("full", Budget(full=True)), ("default", Budget(recall=DEFAULT_RECALL))):
         checked = check(model, config, chosen, DetectOptions(budget=budget, keep_score=LOW_SCORE))
-        scores[name] = _summary(checked, model.header.min_score)
+        scores[name] = summary(checked, model.header.min_score)
         say(f"{split}, {name}: {scores[name]}")
         if len(config.model.classes) > 1:
             scores[name]["classes"] = _by_class([c.matches for c in checked], config.model.classes)
@@ -282,7 +236,7 @@ def score(
     return scores
 
 
-def _summary(checked: Sequence[Checked], min_score: float) -> dict[str, Any]:
+def summary(checked: Sequence[Checked], min_score: float) -> dict[str, Any]:
     """Accuracy and share of the pixels of searches together; F1 at a threshold."""
     curve = average_precision([c.matches for c in checked])
     best, _ = best_f1(curve)

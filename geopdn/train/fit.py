@@ -69,7 +69,8 @@ def train(
         LabelError: labels cannot be used.
     """
     from geopdn.model.weights import find_weights
-    from geopdn.train.finish import finish, finish_dates
+    from geopdn.train.finish import finish
+    from geopdn.train.finish_parts import Part, finish_part
 
     config = load_train_config(config_path)
     if steps is not None:
@@ -106,12 +107,10 @@ def train(
         provenance["from"] = earlier.header.training
         provenance["places"] = sorted({*provenance["places"], *earlier.header.training.get("places", ())})
     weights = output / f"{config.name}.safetensors"
-    if config.training.only == "dates" and earlier is not None and start is not None:
+    if config.training.only and earlier is not None and start is not None:
         del provenance["from"]
-        base = find_weights(start)
-        scores = finish_dates(
-            module.net, earlier, config, scenes, path=weights, base=base, provenance=provenance, say=say
-        )
+        part = Part(module.net, earlier, base=find_weights(start), provenance=provenance)
+        scores = finish_part(part, config, scenes, path=weights, say=say)
     else:
         scores = finish(module.net, config, scenes, path=weights, provenance=provenance, say=say)
     return TrainResult(weights=weights, curve=output / "curve.png", scores=scores)
@@ -144,7 +143,7 @@ def weights_to_start(name: str, config: TrainConfig, scenes: list[LabelledScene]
     from geopdn.train.finish import check_places, check_same_model
 
     earlier = load_weights(find_weights(name))
-    check_same_model(earlier, config)
+    check_same_model(earlier, config, but=("global_backbone",) if config.training.only == "overview" else ())
     check_places(earlier, {scene.place for scene in scenes if scene.split != "train"})
     return earlier
 
@@ -165,29 +164,15 @@ def fit(
     from lightning.pytorch.loggers import CSVLogger
 
     from geopdn.train.allocator import keep_freed_memory
-    from geopdn.train.callbacks import CurvePicture, EpochStream
-    from geopdn.train.module import PatchDriveModule
-    from geopdn.train.stream import TrainingScenes
+    from geopdn.train.callbacks import CurvePicture
+    from geopdn.train.tasks import task
 
     keep_freed_memory()
     training = config.training
     seed_everything(training.seed, verbose=False)
     chosen = [scene for scene in scenes if scene.split == "train"]
     say(f"reading {len(chosen)} training scenes of {len({scene.place for scene in chosen})} places")
-    stream = TrainingScenes(chosen, config=config)
-    say(f"{sum(stream.n_objects)} labelled objects; {training.steps} steps of {training.batch} regions")
-    if config.model.dates:
-        say(f"{stream.n_dates} views of the same ground on other dates")
-        if not stream.n_dates:
-            raise ConfigError(
-                "model.dates is set, but no two training scenes of one place overlap on the map: set data.sources' "
-                "`place` so that scenes of one ground share it, and check their georeferencing"
-            )
-    if stream.n_repeated:
-        say(f"{stream.n_repeated} labels mark an object that another one marks: left out")
-    module = PatchDriveModule(config)
-    if earlier is not None:
-        module.net.load_state_dict(earlier.net.state_dict())
+    module, data = task(config, chosen, earlier, say=say)
     keep_earlier_metrics(output)
     logger = CSVLogger(save_dir=str(output), name=None, version="")
     trainer = Trainer(
@@ -212,7 +197,7 @@ def fit(
     checkpoint = output / "last.ckpt"
     trainer.fit(
         module,
-        datamodule=EpochStream(stream, training),
+        datamodule=data,
         ckpt_path=str(checkpoint) if resume and checkpoint.exists() else None,
     )
     module.eval()

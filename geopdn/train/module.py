@@ -20,10 +20,10 @@ from geopdn.model.pretrained import backbones_with_features, start_pretrained
 from geopdn.model.saliency import Saliency
 from geopdn.model.streams import GlobalFeatures, PatchFeatures
 from geopdn.model.temporal import EarlierDates
+from geopdn.train.optimiser import optimiser_of
 from geopdn.train.samples import Sample
 
 FOUND_SCORE = 0.3
-FINAL_SHARE = 0.02  # of the learning rate, at the end of the cosine
 
 
 class PatchDriveModule(LightningModule):  # type: ignore[misc]
@@ -145,33 +145,7 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
         return redirected_count_loss(rate, factor, batch.counts, unseen) + 0.1 * stop
 
     def configure_optimizers(self) -> Any:
-        """AdamW; linear warm-up, then cosine to 2 %. No decay of norms, biases and priorities.
-
-        What started from ImageNet features learns at `pretrained_rate` of the others' rate (discriminative learning
-        rates, Howard and Ruder 2018).
-        """
+        """See `optimiser_of`; what started from ImageNet features learns at `pretrained_rate` of the others' rate."""
         training = self.config.training
         known = backbones_with_features(self.net) if training.pretrained else []
-        started = {id(p) for backbone, _ in known for p in backbone.parameters()}
-        groups = []
-        for rate, inside in ((1.0, False), (training.pretrained_rate, True)):
-            for decay, decayed in ((training.weight_decay, True), (0.0, False)):
-                members = [
-                    p
-                    for name, p in self.named_parameters()
-                    if p.requires_grad
-                    and (id(p) in started) is inside
-                    and (p.ndim > 1 and "theta" not in name) is decayed
-                ]
-                if members:
-                    groups.append({"params": members, "weight_decay": decay, "lr": rate * training.learning_rate})
-        optimiser = torch.optim.AdamW(groups)
-
-        def share(step: int) -> float:
-            if step < training.warmup:
-                return (step + 1) / training.warmup
-            done = min(1.0, (step - training.warmup) / max(1, training.steps - training.warmup))
-            return FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * done))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return optimiser_of(self, training, started=[p for backbone, _ in known for p in backbone.parameters()])

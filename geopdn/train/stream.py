@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -96,25 +96,35 @@ def _weights(scenes: Sequence[LabelledScene], n_objects: Sequence[int]) -> np.nd
     return np.asarray(weights / weights.sum())
 
 
-class EpochSamples(Dataset[Sample]):
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Samples(Protocol[T_co]):
+    """An endless stream of samples."""
+
+    def sample(self, index: int) -> T_co:
+        """Sample number `index`, a function of the seed and of it alone."""
+
+
+class EpochSamples(Dataset[Any]):
     """The samples of one epoch, made ahead of their use by a thread.
 
     Args:
-        scenes: the training scenes.
+        scenes: make them.
         start: number of the epoch's first sample.
         length: samples in the epoch.
     """
 
-    def __init__(self, scenes: TrainingScenes, *, start: int, length: int) -> None:
+    def __init__(self, scenes: Samples[Any], *, start: int, length: int) -> None:
         self.scenes, self.start, self.length = scenes, start, length
         # torch's thread count is set for the calling thread alone: two teams of threads would fight for the cores
         self.pool = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
-        self.pending: dict[int, Future[Sample]] = {}
+        self.pending: dict[int, Future[Any]] = {}
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> Any:
         for ahead in range(index, min(index + AHEAD, self.length)):
             if ahead not in self.pending:
                 self.pending[ahead] = self.pool.submit(self.scenes.sample, self.start + ahead)
