@@ -66,6 +66,11 @@ def overview_of(pixels: Tensor, valid: Tensor, *, step: int) -> Tensor:
     Returns:
         `[B, 3C + 2, H/step, W/step]`.
     """
+    return pack_overview(*statistics_of(pixels, valid, step=step))
+
+
+def statistics_of(pixels: Tensor, valid: Tensor, *, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean, minimum, maximum and valid share under each overview pixel; arguments as of `overview_of`."""
     share = F.avg_pool2d(valid, step)
     some = share.clamp_min(1e-6)
     mean = F.avg_pool2d(pixels * valid, step) / some
@@ -73,7 +78,7 @@ def overview_of(pixels: Tensor, valid: Tensor, *, step: int) -> Tensor:
     high = F.max_pool2d(torch.where(valid > 0, pixels, -9.0), step)
     empty = share == 0
     low, high = torch.where(empty, mean, low), torch.where(empty, mean, high)
-    return pack_overview(mean, low, high, share)
+    return mean, low, high, share
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class EpochStream(LightningDataModule):  # type: ignore[misc]
         collate: makes a batch of some samples.
     """
 
-    def __init__(self, scenes: Samples[Any], training: TrainingConfig, *, collate: Callable[[list[Any]], Any]) -> None:
+    def __init__(self, scenes: Samples, training: TrainingConfig, *, collate: Callable[[list[Any]], Any]) -> None:
         super().__init__()
         self.scenes, self.training, self.collate = scenes, training, collate
 

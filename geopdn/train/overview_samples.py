@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from geopdn.config import TrainConfig
-from geopdn.model.streams import pack_overview
+from geopdn.model.streams import pack_overview, statistics_of
 from geopdn.scene import Pixels, Stretch
 from geopdn.train.geodata import SceneImages
 from geopdn.train.places import LabelledScene
@@ -105,20 +104,9 @@ def _planes(pixels: Pixels, stretch: Stretch, step: int) -> Planes:
     for top in range(0, height, tall):
         rows = slice(top, min(top + tall, height))
         part = Pixels(pixels.values[:, rows], pixels.valid[rows])
-        strips.append(_statistics(torch.from_numpy(stretch.apply(part)), torch.from_numpy(part.valid)[None], step))
+        values, valid = torch.from_numpy(stretch.apply(part)).float(), torch.from_numpy(part.valid)[None].float()
+        strips.append([plane[0].half() for plane in statistics_of(values[None], valid[None], step=step)])
     return Planes(*(torch.cat(planes, 1) for planes in zip(*strips, strict=True)))
-
-
-def _statistics(values: Tensor, whole: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean, minimum, maximum and valid share of squares of `step` pixels, in half precision."""
-    values, valid = values.float(), whole.float()
-    share = F.avg_pool2d(valid, step)
-    mean = F.avg_pool2d(values * valid, step) / share.clamp_min(1e-6)
-    low = -F.max_pool2d(torch.where(valid > 0, -values, -9.0), step)
-    high = F.max_pool2d(torch.where(valid > 0, values, -9.0), step)
-    empty = share == 0
-    low, high = torch.where(empty, mean, low), torch.where(empty, mean, high)
-    return mean.half(), low.half(), high.half(), share.half()
 
 
 def _start(rng: np.random.Generator, length: int, side: int) -> int:

@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -96,13 +96,10 @@ def _weights(scenes: Sequence[LabelledScene], n_objects: Sequence[int]) -> np.nd
     return np.asarray(weights / weights.sum())
 
 
-T_co = TypeVar("T_co", covariant=True)
-
-
-class Samples(Protocol[T_co]):
+class Samples(Protocol):
     """An endless stream of samples."""
 
-    def sample(self, index: int) -> T_co:
+    def sample(self, index: int) -> Any:
         """Sample number `index`, a function of the seed and of it alone."""
 
 
@@ -115,7 +112,7 @@ class EpochSamples(Dataset[Any]):
         length: samples in the epoch.
     """
 
-    def __init__(self, scenes: Samples[Any], *, start: int, length: int) -> None:
+    def __init__(self, scenes: Samples, *, start: int, length: int) -> None:
         self.scenes, self.start, self.length = scenes, start, length
         # torch's thread count is set for the calling thread alone: two teams of threads would fight for the cores
         self.pool = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
