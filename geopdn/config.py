@@ -120,6 +120,7 @@ class ModelConfig(Strict):
         views: ways round that each window is seen: 1, 2 (also turned by half a turn) or 4 (also mirrored); scores are
             their means, the cost grows alike (`geopdn.model.views`).
         dates: whether it has learnt from earlier dates of the same ground (`geopdn.model.temporal`).
+        controller: whether the controller has learnt from searches (`only: drive`); else it changes nothing.
         overview_ms_per_mpx: nominal milliseconds of the global stream on 10**6 overview pixels, as `network_ms`.
     """
 
@@ -146,6 +147,7 @@ class ModelConfig(Strict):
     hidden: Annotated[int, Field(ge=16, le=1024)] = 64
     views: Literal[1, 2, 4] = 1
     dates: bool = False
+    controller: bool = False
     overview_ms_per_mpx: Positive = 500.0
 
     @property
@@ -261,6 +263,7 @@ class TrainingConfig(Strict):
         pretrained_rate: learning rate of such backbones, as a share of the others'.
         only: `dates` trains nothing but what looks at other dates of the same ground, from weights that exist: without
             dates they say what they said before. `overview` teaches a slimmer global stream to say what theirs says.
+            `drive` teaches the controller on searches of the training scenes by the weights that exist.
     """
 
     seed: int = 0
@@ -285,7 +288,7 @@ class TrainingConfig(Strict):
     box_weight: Positive = 1.0
     pretrained: bool = False
     pretrained_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
-    only: Literal["dates", "overview"] | None = None
+    only: Literal["dates", "drive", "overview"] | None = None
 
 
 class TrainConfig(Strict):
@@ -315,5 +318,8 @@ class TrainConfig(Strict):
     def _learns_something(self) -> TrainConfig:
         if self.training.only == "dates" and not self.model.dates:
             msg = "training.only is `dates`, but model.dates is not set: nothing would be trained"
+            raise ValueError(msg)
+        if self.training.only == "drive" and not self.model.controller:
+            msg = "training.only is `drive`, but model.controller is not set: nothing would be trained"
             raise ValueError(msg)
         return self

@@ -16,11 +16,11 @@ from geopdn.detections import Detections, Reason, WindowRecord
 from geopdn.engine.beside import Beside
 from geopdn.engine.options import DetectOptions, Inside, Progress
 from geopdn.engine.overview_pass import SceneMap
-from geopdn.engine.rounds import advise, fuse, inspect_windows
+from geopdn.engine.reweighting import Brought, Reweighting, Watch
+from geopdn.engine.rounds import fuse, inspect_windows
 from geopdn.engine.seen import Book, Seen
 from geopdn.engine.stage import Stage
 from geopdn.errors import SceneReadError
-from geopdn.evidence import Evidence, Strata, log_evidence, strata_of
 from geopdn.explore import explore
 from geopdn.geometry.area import InsidePolygon
 from geopdn.ledger import Ledger
@@ -46,6 +46,7 @@ class Search:
         keep_score: lowest score of the result.
         report: receives the progress.
         ledger: keeps what windows have brought, None where nothing is kept.
+        watch: is shown every round, for the controller to learn from.
         records: windows looked at, by index.
         found: detections of each, in the same order.
         total: windows planned so far.
@@ -60,6 +61,7 @@ class Search:
     keep_score: float
     report: Callable[[Progress], None]
     ledger: Ledger | None = None
+    watch: Watch | None = None
     records: list[WindowRecord] = field(default_factory=list)
     found: list[Detections] = field(default_factory=list)
     total: int = 0
@@ -196,11 +198,17 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
         Distinct objects found.
     """
     budget, net, options, size = search.options.budget, search.stage.net, search.options, search.stage.source.size
-    spent, state, found = Spending(), None, Detections.empty()
+    spent, found = Spending(), Detections.empty()
     static = options.drive == "static"
     fusing = options.fusion and net is not None and scene_map.grid is not None
-    keep = fusing or options.drive == "lstm"
-    strata: Strata | None = None
+    reweighting = Reweighting(
+        coverage,
+        controller=net.controller if net is not None and options.drive == "lstm" else None,
+        min_score=search.min_score,
+        grid_px=0 if net is None else net.config.grid_px,
+        watch=search.watch,
+    )
+    keep = fusing or reweighting.listens
     explored_ms, rng = 0.0, np.random.default_rng([SEED, size.height, size.width])
     beside = Beside()
     a_round = max(planned_ms / ROUNDS, LEAST_A_ROUND * window_cost(search.stage.kinds[0]))
@@ -230,25 +238,10 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
         found = search.distinct()
         if static:
             break
+        factors = reweighting.heard(Brought(seen, windows, expected, found), scene_map.grid)
         if fusing and net is not None and scene_map.grid is not None:
             beside.begin(partial(fuse, scene_map.grid, seen, windows, net=net))
-        strata = _strata(coverage) if strata is None else strata
-        log_factor = _evidence(found, coverage, strata)
-        if options.drive == "lstm" and net is not None and scene_map.grid is not None:
-            beside.wait()
-            advice, state = advise(
-                seen,
-                windows,
-                expected,
-                net=net,
-                grid=scene_map.grid,
-                seen_share=float(coverage.seen.mean()),
-                min_score=search.min_score,
-                state=state,
-            )
-            h, w = log_factor.shape
-            log_factor = log_factor + np.kron(advice, np.ones((4, 4), np.float32))[:h, :w]
-        coverage.redirect(log_factor)
+        coverage.redirect(factors())
     beside.wait()
     return len(found)
 
@@ -256,25 +249,6 @@ def _rounds(search: Search, coverage: Coverage, scene_map: SceneMap, *, planned_
 def _remainder_ms(coverage: Coverage, budget: Budget, n_found: int) -> float:
     """Nominal milliseconds of the windows that would be planned from here, to the end."""
     return plan_windows(coverage.copy(), budget=budget, spent=Spending(), n_found=n_found)[1].ms
-
-
-def _strata(coverage: Coverage) -> Strata:
-    """Strata `[h, w]` of the prior rates, in strips."""
-    parts = [strata_of(coverage.prior[:, rows].sum(0, dtype=np.float64)) for rows in coverage.strips()]
-    return np.concatenate(parts)
-
-
-def _evidence(distinct: Detections, coverage: Coverage, strata: Strata) -> NDArray[np.float32]:
-    """What all windows so far found against what the prior expected there, as log factors on the unseen."""
-    row, col = coverage.cell_of(distinct.boxes)
-
-    def part(rows: slice) -> Evidence:
-        found = np.zeros(strata[rows].shape)
-        mine = (row >= rows.start) & (row < rows.stop)
-        np.add.at(found, (row[mine] - rows.start, col[mine]), 1.0)
-        return Evidence(found, coverage.hoped_in(rows), strata[rows], coverage.seen[rows])
-
-    return log_evidence(part, list(coverage.strips()))
 
 
 def _tile_kind(search: Search, coverage: Coverage) -> int:

@@ -81,7 +81,7 @@ def detect_with(
 
     Raises:
         BandError: the scene has not as many bands as the detector takes.
-        ConfigError: a budget other than everything without a guide, or `drive="lstm"`.
+        ConfigError: a budget other than everything without a guide.
         DetectorError: what the detector returns cannot be used.
         SceneReadError: a window cannot be read and `options.strict` is set.
     """
@@ -97,8 +97,6 @@ def detect_with(
             f"a budget of {options.budget} needs a model that says where the detector {spec.name} should look: name "
             "one, or look everywhere"
         )
-    if options.drive == "lstm":
-        raise ConfigError('drive="lstm" needs the features of the model\'s own network: use "gamma-poisson"')
     own, memory = None, options.memory
     if guide is not None:
         own = own_stage(guide.source, guide.model, device=options.device, memory=memory, previous=guide.previous)

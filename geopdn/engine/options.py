@@ -13,6 +13,7 @@ from geopdn.budget import Budget
 from geopdn.memory import MemoryPlan
 from geopdn.rivals import Rule
 
+Drive = Literal["static", "gamma-poisson", "lstm"]
 Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 """An area of interest: level-0 positions `[N, 2]` (column, row) -> which lie in it."""
 
@@ -44,7 +45,8 @@ class DetectOptions:
         keep_score: lowest score of the result, None for that which counts: to draw precision-recall curves of a search
             that ends as it does for its users.
         device: `cpu` or `cuda`.
-        drive: what re-weights the unseen after each round: the Gamma-Poisson update, that and the LSTM, or nothing.
+        drive: what re-weights the unseen after each round: `lstm`, the Gamma-Poisson update and the advice of the
+            controller, where the weights have one that has learnt; `gamma-poisson`, the update; `static`, nothing.
         fusion: whether later windows see what earlier ones found.
         explore: with a recall target, whether some windows are drawn at random (`geopdn.explore`).
         strict: raise when a window cannot be read, instead of recording it.
@@ -62,7 +64,7 @@ class DetectOptions:
     min_score: float | None = None
     keep_score: float | None = None
     device: str = "cpu"
-    drive: str = "gamma-poisson"
+    drive: Drive = "lstm"
     fusion: bool = True
     explore: bool = True
     strict: bool = False

@@ -1,10 +1,9 @@
-"""Stages 3 and 4 for one round of windows: inspect, detect, fuse, advise."""
+"""Stages 3 and 4 for one round of windows: inspect, detect, fuse."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from geopdn.engine.side_by_side import side_by_side, workers
 from geopdn.engine.stage import Finder, ValueScaling
 from geopdn.geometry.window import Size, Window
 from geopdn.model.decoded import Decoded
-from geopdn.model.network import Network, Round
+from geopdn.model.network import Network
 from geopdn.model.probabilities import Probabilities
 from geopdn.scene import PixelSource
 
@@ -204,30 +203,3 @@ def _first_block(starts: NDArray[np.float32]) -> int:
 
 def _last(stops: NDArray[np.float32]) -> int:
     return math.ceil(float(stops.max()))
-
-
-def advise(
-    seen: Sequence[Seen],
-    planned: Sequence[Planned],
-    expected: Sequence[float],
-    *,
-    net: Network,
-    grid: NDArray[np.float16],
-    seen_share: float,
-    min_score: float,
-    state: Any,
-) -> tuple[NDArray[np.float32], Any]:
-    """The controller's log factors `[h, w]` on the grid's cells after a round, and its state."""
-    rows = [k for k, s in enumerate(seen) if s.pooled is not None]
-    if not rows:
-        return np.zeros(grid.shape[1:], np.float32), state
-    places = places_of([planned[k] for k in rows])
-    brought = Round(
-        pooled=np.stack([p for k in rows if (p := seen[k].pooled) is not None]),
-        places=places,
-        context=sampled(grid, places, grid_px=net.config.grid_px),
-        found=np.array([(seen[k].detections.score >= min_score).sum() for k in rows], np.float32),
-        expected=np.array([expected[k] for k in rows], np.float32),
-        seen_share=seen_share,
-    )
-    return net.advise(brought, grid, state)

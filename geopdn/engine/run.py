@@ -76,7 +76,6 @@ def detect(
         statistics=options.statistics,
         memory=options.memory,
         previous=previous,
-        controller=options.drive == "lstm",
     )
     return run_stage(stage, options, report=report, inside=inside, ledger=ledger)
 
@@ -89,7 +88,6 @@ def own_stage(
     statistics: bool = True,
     memory: MemoryPlan | None = None,
     previous: Sequence[PixelSource] = (),
-    controller: bool = False,
 ) -> Stage:
     """The model's own high-resolution stage, on the scene at the model's pixel size.
 
@@ -100,10 +98,9 @@ def own_stage(
         statistics: see `DetectOptions`.
         memory: likewise.
         previous: earlier dates, see `detect`.
-        controller: the LSTM controller will be asked.
     """
     require_dates(model, previous)
-    net = network_of(model, device=device, dates=bool(previous), controller=controller)
+    net = network_of(model, device=device, dates=bool(previous))
     radiometry = Radiometry.from_dict(net.config.radiometry.model_dump())
     stretch = resolve_stretch(source, radiometry)
     dates = dates_of(source, previous, radiometry=radiometry)

@@ -54,11 +54,15 @@ def strategies(kinds: Sequence[WindowKind]) -> tuple[Strategy, ...]:
     """The ways to choose windows that are compared, the default first."""
     plain = DetectOptions()
     first = kinds[0].name
-    static = replace(plain, drive="static")
+    static, alone = replace(plain, drive="static"), replace(plain, drive="gamma-poisson")
     return (
-        Strategy("coverage", "the default: coverage planning, all kinds, Gamma-Poisson update in rounds", plain),
+        Strategy(
+            "coverage",
+            "the default: coverage planning, all kinds, update and controller in rounds",
+            plain,
+        ),
         Strategy("coverage, static", "planned once, nothing learnt from what is found", static),
-        Strategy("coverage, LSTM", "the controller's advice on top of the update", replace(plain, drive="lstm")),
+        Strategy("coverage, update alone", "the Gamma-Poisson update without the controller", alone),
         Strategy("coverage, one kind", f"windows of {first} px only", replace(plain, only_kind=0)),
         Strategy("coverage, no fusion", "later windows do not see the fused grid", replace(plain, fusion=False)),
         Strategy("coverage, mean only", "overview without minimum and maximum", replace(plain, statistics=False)),

@@ -1,4 +1,7 @@
-"""Stage 2, second half: the LSTM that re-weights what has not been seen after each patch."""
+"""Stage 2, second half: the LSTM that re-weights what has not been seen after each patch, as it learns.
+
+A search asks it through `geopdn.model.advice`, which says the same in arrays.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +10,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-N_STATISTICS = 8
-MODULATION_LIMIT = 2.0
+from geopdn.model.advice import (
+    DECADES,
+    FAINT,
+    LEAST_RATE,
+    LIKENESS_LIMIT,
+    N_STATISTICS,
+    SCALE_LIMITS,
+    SLOPE_LIMIT,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class DriveState:
-    """State of the controller.
-
-    Attributes:
-        hidden: `[1, B, hidden]`.
-        cell: `[1, B, hidden]`.
-    """
-
-    hidden: Tensor
-    cell: Tensor
+State = tuple[Tensor, Tensor]
+"""Hidden and cell `[1, B, hidden]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriveAdvice:
-    """What the controller says after the last patch.
+    """What the controller says after the last patch; as `geopdn.model.advice.Advice`, in batches.
 
     Attributes:
-        query: `[B, G]` direction in the global grid's space: cells that look like it are worth more.
-        log_scale: `[B]` correction of all rates, natural log.
-        stop: `[B]` logit that what remains is not worth a further round (advisory).
+        query: `[B, G]`.
+        log_scale: `[B]`.
+        slope: `[B]`.
     """
 
     query: Tensor
     log_scale: Tensor
-    stop: Tensor
+    slope: Tensor
 
 
 class PatchDriveController(nn.Module):
@@ -62,57 +62,33 @@ class PatchDriveController(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(
-        self, pooled: Tensor, context: Tensor, statistics: Tensor, state: DriveState | None = None
-    ) -> tuple[DriveAdvice, DriveState]:
+        self, pooled: Tensor, context: Tensor, statistics: Tensor, state: State | None = None
+    ) -> tuple[DriveAdvice, State]:
         """Take in a sequence of patches.
 
         Args:
             pooled: `[B, n, dim]` pooled patch features, in the order they were looked at.
             context: `[B, n, G]` global grid at each patch.
-            statistics: `[B, n, N_STATISTICS]` see `patch_statistics`.
+            statistics: `[B, n, N_STATISTICS]` see `geopdn.model.advice.Told.statistics`.
             state: state after earlier patches.
 
         Returns:
             Advice after the last patch, and the state to go on from.
         """
         x = torch.cat([self.patch(pooled), self.place(context)], -1) + self.statistics(statistics)
-        start = None if state is None else (state.hidden, state.cell)
-        y, (hidden, cell) = self.lstm(torch.tanh(x), start)
+        y, state = self.lstm(torch.tanh(x), state)
         out = self.out(y[:, -1])
-        advice = DriveAdvice(query=out[:, :-2], log_scale=out[:, -2].clamp(-2, 2), stop=out[:, -1])
-        return advice, DriveState(hidden=hidden, cell=cell)
+        scale, slope = out[:, -2].clamp(*SCALE_LIMITS), out[:, -1].clamp(-SLOPE_LIMIT, SLOPE_LIMIT)
+        return DriveAdvice(query=out[:, :-2], log_scale=scale, slope=slope), state
 
 
-def patch_statistics(found: Tensor, expected: Tensor, score: Tensor, extent_log2: Tensor, share: Tensor) -> Tensor:
-    """The controller's numbers of each patch, `[..., N_STATISTICS]`.
-
-    Args:
-        found: objects found.
-        expected: objects expected.
-        score: mean score of what was found, 0 if nothing was.
-        extent_log2: log2 of the window's extent in grid cells.
-        share: share of the scene seen so far, in [0, 1].
-    """
-    ratio = torch.log((found + 0.5) / (expected + 0.5))
-    surprise = (found - expected) / torch.sqrt(expected + 0.5)
-    return torch.stack(
-        [
-            torch.log1p(found),
-            torch.log1p(expected),
-            ratio,
-            surprise.clamp(-4, 4),
-            score,
-            extent_log2,
-            share,
-            (found > 0).to(found.dtype),
-        ],
-        -1,
-    )
+def likeness(grid: Tensor, advice: DriveAdvice) -> Tensor:
+    """Log factors `[B, h, w]` by what the cells of the grid `[B, G, h, w]` look like."""
+    like = torch.einsum("bg,bghw->bhw", advice.query, grid.float()) / grid.shape[1] ** 0.5
+    limited: Tensor = like.clamp(-LIKENESS_LIMIT, LIKENESS_LIMIT)
+    return limited
 
 
-def modulation(grid: Tensor, advice: DriveAdvice) -> Tensor:
-    """Log factors `[B, h, w]` on the rates of each grid cell `[B, G, h, w]`, within +-`MODULATION_LIMIT`."""
-    g = grid.shape[1]
-    likeness = torch.einsum("bg,bghw->bhw", advice.query, grid.float()) / g**0.5
-    factors: Tensor = likeness.clamp(-MODULATION_LIMIT, MODULATION_LIMIT) + advice.log_scale[:, None, None]
-    return factors
+def strength(rate: Tensor) -> Tensor:
+    """Decades of a rate above `FAINT`, within `DECADES`."""
+    return torch.log10(rate.clamp_min(LEAST_RATE) / FAINT).clamp(*DECADES)

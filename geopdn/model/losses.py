@@ -112,18 +112,3 @@ def count_loss(saliency: Saliency, counts: Tensor, valid: Tensor) -> Tensor:
         torch.lgamma(true + r) - torch.lgamma(r) + r * torch.log(r / (r + mean)) + true * torch.log(mean / (r + mean))
     )
     return loss - 0.1 * log_nb.sum() / n
-
-
-def redirected_count_loss(rate: Tensor, log_factor: Tensor, counts: Tensor, unseen: Tensor) -> Tensor:
-    """Poisson likelihood of the controller's re-weighted rates in the cells that no window has covered.
-
-    Args:
-        rate: `[B, K, h, w]`, detached: only the controller learns from this.
-        log_factor: `[B, h, w]` its modulation.
-        counts: `[B, K, h, w]`.
-        unseen: `[B, h, w]` 1 where nothing was looked at.
-    """
-    lam = rate.sum(1) * log_factor.exp()
-    true = counts.sum(1)
-    n = (true * unseen).sum().clamp_min(float(true.shape[0]))
-    return ((lam - true * log_factor) * unseen).sum() / n

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geopdn.config import ModelConfig
 from geopdn.errors import CheckpointError
+from geopdn.model.advice import Controller
 from geopdn.model.decoded import Decoded
 from geopdn.model.graph import RUN_PARTS, WINDOW_MULTIPLE
 from geopdn.model.probabilities import Probabilities
@@ -75,32 +76,11 @@ class Features:
 
     Attributes:
         tokens: `[n, 16, dim]` a 4 x 4 summary of each, for fusion.
-        pooled: `[n, dim]` its mean, for the controller.
+        pooled: `[n, dim]` its mean, for the controller (`geopdn.model.advice`).
     """
 
     tokens: Floats
     pooled: Floats
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Round:
-    """What the controller is told after a round of n windows.
-
-    Attributes:
-        pooled: `[n, dim]` features of the windows.
-        places: `[n, 3]` top row, left column and extent of each, in level-0 pixels.
-        context: `[n, G]` the grid's vectors at their centres.
-        found: `[n]` objects found in each.
-        expected: `[n]` objects expected there.
-        seen_share: of the scene's cells.
-    """
-
-    pooled: Floats
-    places: Floats
-    context: Floats
-    found: Floats
-    expected: Floats
-    seen_share: float
 
 
 class Network(Protocol):
@@ -117,6 +97,8 @@ class Network(Protocol):
     """`[n_kinds, K]` probability that a window of a kind finds an object of a size class."""
     surroundings: NDArray[np.float64]
     """What rates are worth by what is expected around them, see `geopdn.model.surroundings`."""
+    controller: Controller | None
+    """Re-weights what has not been seen; None where the weights have none that has learnt."""
 
     def look(self, planes: Planes, earlier: Sequence[EarlierPlanes] = ()) -> Looked:
         """Stages 1 and 2: a part of the overview, and what earlier dates show of it."""
@@ -139,23 +121,19 @@ class Network(Protocol):
         Places are x and y in cells from the part's corner, and log2 of a token's extent in cells.
         """
 
-    def advise(self, seen: Round, grid: Any, state: Any) -> tuple[Floats, Any]:
-        """The LSTM controller's log factors `[h, w]` on the cells of the grid `[G, h, w]` after a round, its state."""
 
-
-def network_of(model: LoadedModel, *, device: str = "cpu", dates: bool = False, controller: bool = False) -> Network:
+def network_of(model: LoadedModel, *, device: str = "cpu", dates: bool = False) -> Network:
     """The network that searches with a model, ready.
 
     Args:
         model: network or weights.
         device: `cpu` or `cuda`.
         dates: earlier dates will be shown.
-        controller: the LSTM controller will be asked.
 
     Raises:
         CheckpointError: the weights are damaged.
     """
-    if runtime_of(model, device=device, dates=dates, controller=controller) == "onnxruntime":
+    if runtime_of(model, device=device, dates=dates) == "onnxruntime":
         from geopdn.model.onnx_network import OnnxNetwork
 
         assert model.stored is not None
@@ -169,13 +147,11 @@ def network_of(model: LoadedModel, *, device: str = "cpu", dates: bool = False, 
     return TorchNetwork(model.net, device)
 
 
-def runtime_of(
-    model: LoadedModel, *, device: str = "cpu", dates: bool = False, controller: bool = False
-) -> Literal["onnxruntime", "torch"]:
+def runtime_of(model: LoadedModel, *, device: str = "cpu", dates: bool = False) -> Literal["onnxruntime", "torch"]:
     """What a model is searched with; arguments as of `network_of`. Nothing is imported for the answer."""
     graphs = set() if model.stored is None else set(model.stored.graphs)
     fits = all(kind.tensor % WINDOW_MULTIPLE == 0 for kind in model.header.model.kinds)
-    if device == "cpu" and fits and set(RUN_PARTS) <= graphs and not (dates or controller) and has_onnxruntime():
+    if device == "cpu" and fits and set(RUN_PARTS) <= graphs and not dates and has_onnxruntime():
         return "onnxruntime"
     return "torch"
 

@@ -18,16 +18,17 @@ from numpy.typing import NDArray
 from geopdn import cores
 from geopdn.config import ModelConfig
 from geopdn.errors import CheckpointError
+from geopdn.model.advice import Controller
 from geopdn.model.decoded import Decoded, decode
 from geopdn.model.graph import WINDOW_MULTIPLE
-from geopdn.model.network import EarlierPlanes, Features, Floats, Looked, Planes, Round
+from geopdn.model.network import EarlierPlanes, Features, Floats, Looked, Planes
 from geopdn.model.probabilities import Probabilities
 from geopdn.model.surroundings import AROUND_KNOTS
 from geopdn.model.weights import StoredWeights
 
 
 class OnnxNetwork:
-    """`geopdn.model.network.Network` on a CPU, without earlier dates and controller.
+    """`geopdn.model.network.Network` on a CPU, without earlier dates.
 
     Args:
         config: of the model.
@@ -52,6 +53,7 @@ class OnnxNetwork:
             "saliency_head.surroundings", np.zeros(len(AROUND_KNOTS))
         ).astype(np.float64)
         try:
+            self.controller = Controller(arrays, config) if config.controller else None
             made = {part: graph.model(arrays) for part, graph in stored.graphs.items()}
         except CheckpointError as error:
             raise CheckpointError(f"{stored.path}: {error}") from error
@@ -104,12 +106,6 @@ class OnnxNetwork:
         values = {"grid": grid[None], "tokens": tokens[None], "places": places[None]}
         fused: Floats = self._fusion.run(values, what="a part of the grid")[0][0]
         return fused
-
-    def advise(self, seen: Round, grid: Floats, state: Any) -> tuple[Floats, Any]:
-        """Never asked: `network_of` gives torch's network to a search with the controller."""
-        del seen, grid, state
-        msg = "the controller is torch's"
-        raise ValueError(msg)
 
 
 def _square(windows: Floats) -> Floats:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geopdn.config import DENSE_SIDE, ModelConfig, RadiometryConfig, WindowKind
+from geopdn.model.advice import Told
 from geopdn.model.backbones import SLIM, make_backbone
-from geopdn.model.controller import DriveAdvice, PatchDriveController, modulation, patch_statistics
+from geopdn.model.controller import DriveAdvice, PatchDriveController, likeness, strength
 from geopdn.model.decoded import Decoded, decode
 from geopdn.model.folded import FOLDABLE, folded
 from geopdn.model.fusion import Fusion, sample_grid
@@ -265,7 +266,7 @@ class PatchDriveNet(nn.Module):
             )
             centre_x, centre_y = (col + extent / 2) / self.grid_px, (row + extent / 2) / self.grid_px
             context = sample_grid(grid[0], centre_x, centre_y)
-            pooled, tokens, found_n, mean_score = [], [], [], []
+            pooled, tokens, found_n = [], [], []
             for i, item in enumerate(chosen):
                 window = _crop(x, item, self.config.kinds[item.kind])
                 patch, maps = self.inspect(window, context[i : i + 1])
@@ -276,19 +277,23 @@ class PatchDriveNet(nn.Module):
                 pooled.append(patch.pooled)
                 tokens.append(patch.tokens)
                 found_n.append(float(len(score)))
-                mean_score.append(float(score.mean()) if len(score) else 0.0)
             places = self.token_places(row, col, extent)
-            statistics = patch_statistics(
-                torch.tensor(found_n, device=x.device),
-                torch.tensor([s.expected for s in chosen], device=x.device),
-                torch.tensor(mean_score, device=x.device),
-                torch.log2(extent / self.grid_px),
-                torch.full((len(chosen),), min(1.0, float((extent**2).sum()) / (h * w)), device=x.device),
-            )
-            advice, state = self.patch_drive_controller(torch.cat(pooled)[None], context[None], statistics[None], state)
-            grid = self.fusion(grid, torch.cat(tokens).flatten(0, 1)[None], places.flatten(0, 1)[None])
-            rate = rate * self._modulated(grid, advice, rate)
             looked += chosen
+            told = Told(
+                pooled=torch.cat(pooled).numpy(force=True),
+                context=context.numpy(force=True),
+                found=np.array(found_n, np.float32),
+                expected=np.array([s.expected for s in chosen], np.float32),
+                extent=(extent / self.grid_px).numpy(force=True),
+                seen_share=min(1.0, float((extent**2).sum()) / (h * w)),
+                n_found=sum(len(score) for _, score, _ in parts),
+                left=float((rate * (1 - covered)).sum()),
+                n_cells=rate[0].numel(),
+            )
+            statistics = torch.from_numpy(told.statistics()).to(x.device)
+            advice, state = self.patch_drive_controller(torch.cat(pooled)[None], context[None], statistics[None], state)
+            rate = saliency.rate[0] * self._modulated(grid, advice, saliency.rate[0])
+            grid = self.fusion(grid, torch.cat(tokens).flatten(0, 1)[None], places.flatten(0, 1)[None])
         boxes, score, label = (torch.cat(columns) for columns in zip(*parts, strict=True)) if parts else _nothing(x)
         windows = torch.tensor([[s.row, s.col, s.kind] for s in looked], dtype=torch.long, device=x.device).reshape(
             -1, 3
@@ -297,8 +302,8 @@ class PatchDriveNet(nn.Module):
 
     @staticmethod
     def _modulated(grid: Tensor, advice: DriveAdvice, rate: Tensor) -> Tensor:
-        log_factor = modulation(grid, advice)[0]
-        return F.interpolate(log_factor[None, None], size=rate.shape[-2:], mode="nearest")[0].exp()
+        like = F.interpolate(likeness(grid, advice)[:, None], size=rate.shape[-2:], mode="nearest")[0, 0]
+        return (like + advice.log_scale + advice.slope * strength(rate.sum(0))).exp()
 
     def _keep_core(self, found: Columns, item: Selected, h: int, w: int) -> Columns:
         kind = self.config.kinds[item.kind]

@@ -13,15 +13,15 @@ from torch.nn import functional as F
 
 from geopdn import cores
 from geopdn.errors import ResourceLimitError
-from geopdn.model.controller import modulation, patch_statistics
+from geopdn.model.advice import Controller
 from geopdn.model.decoded import Decoded
-from geopdn.model.network import EarlierPlanes, Features, Floats, Looked, Planes, Round
+from geopdn.model.network import EarlierPlanes, Features, Floats, Looked, Planes
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.streams import CELL_STRIDE, overview_channels, pack_means, pack_overview
 from geopdn.model.temporal import EarlierDates
+from geopdn.model.weights import arrays_of
 
 PACKED_ROWS = 128
-FOUND = 0.7  # the mean score that the controller is told of windows in which something was found
 
 Found = tuple[Features, Decoded]
 
@@ -43,6 +43,7 @@ class TorchNetwork:
         self.probabilities = net.score_curves.probabilities
         self.priorities: NDArray[np.float64] = net.patch_priorities().detach().double().cpu().numpy()
         self.surroundings: NDArray[np.float64] = net.saliency_head.surroundings.detach().double().cpu().numpy()
+        self.controller = Controller(arrays_of(net), net.config) if net.config.controller else None
 
     def look(self, planes: Planes, earlier: Sequence[EarlierPlanes] = ()) -> Looked:
         """See `Network`."""
@@ -79,24 +80,6 @@ class TorchNetwork:
         with self._inference():
             inputs = (torch.from_numpy(values)[None].to(self._device) for values in (grid, tokens, places))
             return _array(self.net.fusion(*inputs)[0])
-
-    def advise(self, seen: Round, grid: Floats, state: Any) -> tuple[Floats, Any]:
-        """See `Network`."""
-        with self._inference():
-            pooled, context, found, expected, extent = (
-                torch.from_numpy(values).to(self._device)
-                for values in (seen.pooled, seen.context, seen.found, seen.expected, seen.places[:, 2])
-            )
-            statistics = patch_statistics(
-                found,
-                expected,
-                (found > 0).float() * FOUND,
-                torch.log2(extent / self.config.grid_px),
-                torch.full((len(extent),), seen.seen_share, device=self._device),
-            )
-            advice, state = self.net.patch_drive_controller(pooled[None], context[None], statistics[None], state)
-            whole = torch.from_numpy(np.asarray(grid, np.float32)).to(self._device)
-            return _array(modulation(whole[None], advice)[0]), state
 
     def _inference(self) -> Any:
         """Inference mode, which is one of each thread, on the cores of the thread."""

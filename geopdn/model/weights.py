@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from geopdn.config import ModelConfig
 from geopdn.errors import CheckpointError, ConfigError
+from geopdn.model.advice import CONTROLLER
 from geopdn.model.graph import RUN_PARTS, Graph
 from geopdn.model.storage import pack, unpack
 
@@ -126,6 +127,16 @@ def is_temporal(key: str) -> bool:
     return key.startswith(TEMPORAL)
 
 
+def is_controller(key: str) -> bool:
+    """Whether a tensor belongs to the controller."""
+    return key.startswith(CONTROLLER)
+
+
+def is_learnt(key: str, model: ModelConfig) -> bool:
+    """Whether a tensor is worth storing: a part that has not learnt changes nothing, and a fresh one is as good."""
+    return (model.dates or not is_temporal(key)) and (model.controller or not is_controller(key))
+
+
 def is_overview(key: str) -> bool:
     """Whether a tensor belongs to what looks at overviews, or to what makes expected counts of it."""
     return key.startswith(OVERVIEW)
@@ -150,11 +161,12 @@ def save_weights(
     """
     from safetensors.numpy import load, save
 
-    kept = {key: value for key, value in arrays_of(net).items() if header.model.dates or not is_temporal(key)}
+    kept = {key: value for key, value in arrays_of(net).items() if is_learnt(key, header.model)}
     if base is None:
         arrays = pack(kept)
     else:
-        before = {key: value for key, value in load(base.read_bytes()).items() if not anew(key)}
+        stored = load(base.read_bytes()).items()
+        before = {key: value for key, value in stored if not anew(key) and is_learnt(key, header.model)}
         arrays = before | pack({key: value for key, value in kept.items() if anew(key)})
     arrays = {key: value for key, value in arrays.items() if not key.startswith(GRAPHS)}
     for part, graph in net.graphs.items():
@@ -268,8 +280,7 @@ def load_weights(path: Path, *, at_once: bool = True) -> LoadedModel:
     bad = [key for key, value in arrays.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
     if bad:
         raise CheckpointError(f"{path}: tensors with NaN or infinite values: {', '.join(bad[:5])}")
-    if not header.model.dates:  # a fresh module changes nothing
-        arrays = {key: value for key, value in arrays.items() if not is_temporal(key)}
+    arrays = {key: value for key, value in arrays.items() if is_learnt(key, header.model)}
     stored = StoredWeights(path, arrays, graphs)
     model = LoadedModel(None, header, hashlib.sha256(content).hexdigest()[:16], stored)
     if at_once:
@@ -292,8 +303,7 @@ def _built(header: WeightsHeader, stored: StoredWeights) -> PatchDriveNet:
     tensors = {key: torch.from_numpy(value) for key, value in stored.arrays.items()}
     for key in ADDED:
         tensors.setdefault(key, expected[key])
-    if not header.model.dates:
-        tensors |= {key: value for key, value in expected.items() if is_temporal(key)}
+    tensors |= {key: value for key, value in expected.items() if not is_learnt(key, header.model)}
     wrong = sorted(set(expected) ^ set(tensors))
     wrong += [key for key in expected if key in tensors and tensors[key].shape != expected[key].shape]
     if wrong:

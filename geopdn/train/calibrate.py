@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import shapely
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,15 +13,13 @@ from torch import Tensor
 from geopdn.budget import Budget
 from geopdn.config import TrainConfig
 from geopdn.engine import DetectOptions, saliency_rates
-from geopdn.evaluate.labels import Truth
-from geopdn.evaluate.regions import pixels_in
 from geopdn.model.curves import bent
 from geopdn.model.probabilities import EPSILON, SCORE_KNOTS
 from geopdn.model.saliency import KNOTS
 from geopdn.model.surroundings import AROUND_KNOTS, log_around
-from geopdn.model.targets import cell_counts, size_classes
+from geopdn.model.targets import size_classes
 from geopdn.model.weights import LoadedModel
-from geopdn.train.check import Checked, check, opened
+from geopdn.train.check import Checked, check, counts_in_cells, opened
 from geopdn.train.curves import fit_probabilities, fit_rates, fit_surroundings
 from geopdn.train.dates import opened_dates, paths_of_other_dates
 from geopdn.train.places import LabelledScene
@@ -159,18 +156,5 @@ def _cells(
         paths = paths_of_other_dates(scene, scenes) if dates else []
         with opened(scene, config) as (source, truth), opened_dates(source, paths, config.model) as others:
             rate, valid = saliency_rates(source, model, previous=others)
-        true = cell_counts(
-            truth.boxes,
-            shape=rate.shape[1:],
-            cell_px=net.cell_px,
-            edges_px=config.model.size_edges_px,
-        )
-        told = ~_silent_cells(truth, shape=valid.shape, cell_px=net.cell_px) | (true.sum(0) > 0)
+        true, told = counts_in_cells(truth, net.config, shape=valid.shape)
         yield rate, valid & told, true
-
-
-def _silent_cells(truth: Truth, *, shape: tuple[int, ...], cell_px: int) -> NDArray[np.bool_]:
-    """Cells `[h, w]` whose centre lies in an ignore region."""
-    height, width = shape
-    regions = shapely.transform(truth.regions, lambda points: points / cell_px)
-    return pixels_in(np.asarray(regions, dtype=object), height=height, width=width)

@@ -137,8 +137,8 @@ def check_places(model: LoadedModel, held_out: set[str]) -> None:
 
 
 def same_weights(model: ModelConfig) -> dict[str, Any]:
-    """What weights are made for: without views and earlier dates, which can be added, and measured costs."""
-    plain = model.model_dump(mode="json", exclude={"overview_ms_per_mpx", "views", "dates"})
+    """What weights are made for: without measured costs, and views, dates and controller, which can be added."""
+    plain = model.model_dump(mode="json", exclude={"overview_ms_per_mpx", "views", "dates", "controller"})
     for kind in plain["kinds"]:
         del kind["network_ms"]
     return plain

@@ -13,11 +13,12 @@ import torch
 from geopdn.budget import Budget
 from geopdn.config import TrainConfig
 from geopdn.engine import DetectOptions
+from geopdn.engine.options import Drive
 from geopdn.evaluate.bench import LOW_SCORE
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.storage import pack, unpack
 from geopdn.model.torch_network import TorchNetwork
-from geopdn.model.weights import LoadedModel, arrays_of, is_overview, is_temporal, save_weights
+from geopdn.model.weights import LoadedModel, arrays_of, is_controller, is_overview, is_temporal, save_weights
 from geopdn.train.calibrate import fit_dates, fit_saliency
 from geopdn.train.check import check, side
 from geopdn.train.costs import measure_costs
@@ -26,6 +27,7 @@ from geopdn.train.finish import DEFAULT_RECALL, graphs_of, score, summary
 from geopdn.train.places import LabelledScene
 
 Say = Callable[[str], None]
+TARGETS = (0.8, 0.9, 0.95, 0.98)
 DATES_BUDGETS = (("0.1", Budget(share=0.1)), ("0.2", Budget(share=0.2)), ("default", Budget(recall=DEFAULT_RECALL)))
 
 
@@ -61,7 +63,7 @@ def finish_part(
     Returns:
         The scores that stand in the header.
     """
-    finish = _dates if config.training.only == "dates" else _overview
+    finish = {"dates": _dates, "drive": _drive, "overview": _overview}[config.training.only or "overview"]
     return finish(part, config, scenes, path=path, say=say)
 
 
@@ -112,6 +114,49 @@ def _overview(
     net.graphs = graphs_of(LoadedModel(net, header, "training"), say=say)
     save_weights(net, header, path, base=part.base, anew=is_overview)
     return header.scores
+
+
+def _drive(part: Part, config: TrainConfig, scenes: Sequence[LabelledScene], *, path: Path, say: Say) -> dict[str, Any]:
+    """Scored at recall targets, with and without advice, place by place; what is scored by default is scored anew."""
+    net, header = part.net, part.earlier.header
+    _renew(part, is_controller)
+    net.config = part.earlier.net.config.model_copy(update={"controller": True})
+    net.graphs = part.earlier.net.graphs
+    header = replace(header, model=net.config, training={**header.training, "drive": part.provenance})
+    model = LoadedModel(net, header, "training")
+    scores: dict[str, Any] = {}
+    for place in sorted({scene.place for scene in side(scenes, "validation")}):
+        chosen = [scene for scene in side(scenes, "validation") if scene.place == place]
+        scores[place] = _at_targets(model, config, chosen)
+        say(f"validation, {place}: {scores[place]}")
+    scored = [scene for scene in side(scenes, "validation") if scene.place in header.scores.get("places", ())]
+    again = {}
+    if scored:
+        options = DetectOptions(budget=Budget(recall=DEFAULT_RECALL), keep_score=LOW_SCORE)
+        again["default"] = summary(check(model, config, scored, options), header.min_score)
+        say(f"validation, default: {again['default']}")
+    header = replace(header, scores={**header.scores, **again, "drive": scores})
+    save_weights(net, header, path, base=part.base, anew=is_controller)
+    return header.scores
+
+
+def _at_targets(model: LoadedModel, config: TrainConfig, scenes: Sequence[LabelledScene]) -> dict[str, Any]:
+    """By target, with and without advice: objects found (`full`: by a full scan), and the share that was read."""
+
+    def searched(budget: Budget, drive: Drive) -> tuple[int, float]:
+        done = check(model, config, scenes, DetectOptions(budget=budget, drive=drive))
+        found = sum(int((item.matches.found_by >= 0).sum()) for item in done)
+        pixels = [sum(item.result.facts[name] for item in done) for name in ("pixels_read", "pixels_total")]
+        return found, pixels[0] / pixels[1]
+
+    everything, _ = searched(Budget(full=True), "static")
+    ways: tuple[tuple[str, Drive], ...] = (("update", "gamma-poisson"), ("controller", "lstm"))
+    scores: dict[str, Any] = {"full": everything}
+    for recall in TARGETS:
+        for name, drive in ways:
+            found, share = searched(Budget(recall=recall), drive)
+            scores[f"{recall:g}, {name}"] = {"found": found, "share": round(share, 4)}
+    return scores
 
 
 def _renew(part: Part, anew: Callable[[str], bool]) -> None:

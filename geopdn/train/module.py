@@ -12,12 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geopdn.config import TrainConfig
-from geopdn.model.controller import modulation, patch_statistics
 from geopdn.model.fusion import sample_grid
-from geopdn.model.losses import box_loss, count_loss, focal_heat_loss, redirected_count_loss
+from geopdn.model.losses import box_loss, count_loss, focal_heat_loss
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.pretrained import backbones_with_features, start_pretrained
-from geopdn.model.saliency import Saliency
 from geopdn.model.streams import GlobalFeatures, PatchFeatures
 from geopdn.model.temporal import EarlierDates
 from geopdn.train.optimiser import optimiser_of
@@ -30,8 +28,8 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
     """Trains all stages together.
 
     The first half of each region's windows sees the plain global grid; their tokens are fused into it, and the
-    second half sees the fused grid, as the windows of a later round do. The controller learns to re-weight the rates
-    of what no window has covered.
+    second half sees the fused grid, as the windows of a later round do. The controller learns afterwards, from whole
+    searches (`geopdn.train.drive_module`).
 
     Args:
         config: the whole training configuration.
@@ -60,7 +58,7 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
         dates = EarlierDates(batch.earlier, batch.known, batch.days) if batch.earlier.shape[1] else None
         features, saliency = self.net.look(batch.overview.contiguous(memory_format=torch.channels_last), dates)
         patch = self.net.highres_stream(batch.windows.contiguous(memory_format=torch.channels_last))
-        context, fused = self._context(batch, features, patch)
+        context = self._context(batch, features, patch)
         maps = self.net.head(patch.head, context)
         n_objects = torch.tensor(float(max(1, len(batch.objects))))
         parts = {
@@ -69,15 +67,14 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
             * box_loss(maps, batch.weight, batch.box, has_heading=self.config.model.has_heading),
             "count": 0.5 * count_loss(saliency, batch.counts, batch.cell_valid),
             "priority": 0.1 * self._priority_loss(batch, maps.logits.detach()),
-            "drive": 0.1 * self._drive_loss(batch, saliency, fused, patch),
         }
         self.log_dict({f"loss/{name}": part.detach() for name, part in parts.items()}, batch_size=len(batch.overview))
         loss: Tensor = torch.stack(list(parts.values())).sum()
         self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch.overview))
         return loss
 
-    def _context(self, batch: Sample, features: GlobalFeatures, patch: PatchFeatures) -> tuple[Tensor, Tensor]:
-        """Grid vectors `[B * n, G]` each window's head sees, and the fused grid `[B, G, h, w]`."""
+    def _context(self, batch: Sample, features: GlobalFeatures, patch: PatchFeatures) -> Tensor:
+        """Grid vectors `[B * n, G]` that each window's head sees."""
         b = len(batch.overview)
         n = len(batch.windows) // b
         first = math.ceil(n / 2)
@@ -93,7 +90,7 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
             rows.append(sample_grid(fused[i], x[i, first:], y[i, first:]))
         context = torch.cat(rows)
         seen = torch.rand(len(context), 1) >= self.config.training.context_dropout
-        return context * seen, fused
+        return context * seen
 
     def _priority_loss(self, batch: Sample, logits: Tensor) -> Tensor:
         """Cross-entropy of the priorities against what the windows found, object by object."""
@@ -107,42 +104,6 @@ class PatchDriveModule(LightningModule):  # type: ignore[misc]
         theta = self.net.patch_priorities.theta[:, size]  # [n_kinds, m]
         loss = F.binary_cross_entropy_with_logits(theta, found.expand_as(theta), reduction="none")
         return (loss * same).sum() / same.sum().clamp_min(1)
-
-    def _drive_loss(self, batch: Sample, saliency: Saliency, fused: Tensor, patch: PatchFeatures) -> Tensor:
-        """The controller's part: likelihood of the counts that no window has covered, after re-weighting."""
-        b, _, h, w = batch.counts.shape
-        n = len(batch.windows) // b
-        row, col, extent = (v.reshape(b, n) for v in batch.place.unbind(1))
-        cell = self.net.cell_px
-        y = (torch.arange(h) + 0.5) * cell
-        x = (torch.arange(w) + 0.5) * cell
-        in_rows = (y >= row[..., None]) & (y < (row + extent)[..., None])  # [B, n, h]
-        in_cols = (x >= col[..., None]) & (x < (col + extent)[..., None])  # [B, n, w]
-        core = (in_rows[..., :, None] & in_cols[..., None, :]).float()  # [B, n, h, w]
-        rate = saliency.rate.detach()
-        expected = torch.einsum("bnhw,bhw->bn", core, rate.sum(1))
-        found = torch.einsum("bnhw,bhw->bn", core, batch.counts.sum(1))
-        grid = fused.detach()
-        context = torch.stack(
-            [
-                sample_grid(
-                    grid[i], (col[i] + extent[i] / 2) / self.net.grid_px, (row[i] + extent[i] / 2) / self.net.grid_px
-                )
-                for i in range(b)
-            ]
-        )
-        seen_share = (core.amax(1).mean((1, 2)))[:, None].expand(b, n)
-        statistics = patch_statistics(
-            found, expected, (found > 0).float() * 0.7, torch.log2(extent / self.net.grid_px), seen_share
-        )
-        pooled = patch.pooled.detach().reshape(b, n, -1)
-        advice, _ = self.net.patch_drive_controller(pooled, context, statistics)
-        factor = F.interpolate(modulation(grid, advice)[:, None], size=(h, w), mode="nearest")[:, 0]
-        unseen = (1 - core.amax(1)) * batch.cell_valid[:, 0]
-        left = (batch.counts.sum(1) * unseen).sum((1, 2))
-        little = (left <= 0.02 * batch.counts.sum((1, 2, 3))).float()
-        stop = F.binary_cross_entropy_with_logits(advice.stop, little)
-        return redirected_count_loss(rate, factor, batch.counts, unseen) + 0.1 * stop
 
     def configure_optimizers(self) -> Any:
         """See `optimiser_of`; what started from ImageNet features learns at `pretrained_rate` of the others' rate."""

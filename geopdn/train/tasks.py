@@ -1,4 +1,4 @@
-"""What is optimised: the whole network on labelled windows, or its global stream on what another one says."""
+"""What is optimised: the whole network on labelled windows, or a part of it on what another one says or does."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ def task(
     """
     if config.training.only == "overview" and earlier is not None:
         return _overview(config, scenes, earlier, say=say)
+    if config.training.only == "drive" and earlier is not None:
+        return _drive(config, scenes, earlier, say=say)
     return _whole(config, scenes, earlier, say=say)
 
 
@@ -71,3 +73,14 @@ def _overview(
     say(f"{training.steps} steps of {training.batch} pieces of overviews, {stream.side} px")
     examples = collate([stream.sample(EXAMPLES_FROM + i) for i in range(N_EXAMPLES)])
     return OverviewModule(config, earlier.net, examples), EpochStream(stream, training, collate=collate)
+
+
+def _drive(config: TrainConfig, scenes: Sequence[LabelledScene], earlier: LoadedModel, *, say: Say) -> tuple[Any, Any]:
+    from geopdn.train.callbacks import EpochStream
+    from geopdn.train.drive_module import DriveModule
+    from geopdn.train.episodes import Searches
+
+    training = config.training
+    searches = Searches(scenes, config=config, model=earlier, say=say)
+    say(f"{training.steps} steps of {training.batch} searches")
+    return DriveModule(config, earlier.net), EpochStream(searches, training, collate=list)

@@ -272,8 +272,6 @@ def test_what_cannot_work_is_refused(tmp_path):
             detect_with(detector, scene, DetectOptions(budget=Budget(share=0.2)))
         with pytest.raises(BandError, match="takes 3 bands"):
             detect_with(three, scene)
-        with pytest.raises(ConfigError, match="lstm"):
-            detect_with(detector, scene, DetectOptions(drive="lstm"), guide=Guide(model, scene))
         moved = TRANSFORM @ Affine.translation(9, 0)
         plant(tmp_path / "other.tif", crs=UTM, transform=moved, dtype="uint8", high=255, seed=1)
         with Scene.open(tmp_path / "other.tif") as other, pytest.raises(ValueError, match="not the same scene"):

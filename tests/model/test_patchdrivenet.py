@@ -12,8 +12,9 @@ from shapely.geometry import Polygon
 from geopdn.config import WindowKind
 from geopdn.errors import ConfigError
 from geopdn.geometry.boxes import corners
+from geopdn.model.advice import N_STATISTICS
 from geopdn.model.backbones import make_backbone
-from geopdn.model.controller import PatchDriveController, modulation
+from geopdn.model.controller import PatchDriveController, likeness
 from geopdn.model.decoded import decode
 from geopdn.model.fusion import Fusion
 from geopdn.model.losses import count_loss, focal_heat_loss, hellinger_distance
@@ -110,20 +111,24 @@ def test_fusion_does_not_depend_on_the_order_of_tokens():
     assert torch.allclose(fusion(grid, tokens, places), fusion(grid, tokens[:, order], places[:, order]), atol=1e-5)
 
 
-def test_the_controller_starts_neutral_and_its_modulation_is_bounded():
+def test_the_controller_starts_neutral_and_its_advice_is_bounded():
     controller = PatchDriveController(dim=32, grid=16, hidden=24)
-    advice, state = controller(torch.rand(1, 3, 32), torch.rand(1, 3, 16), torch.rand(1, 3, 8))
+    parts = torch.rand(1, 3, 32), torch.rand(1, 3, 16), torch.rand(1, 3, N_STATISTICS)
+    advice, state = controller(*parts)
     grid = torch.randn(1, 16, 4, 4) * 50
-    assert torch.equal(modulation(grid, advice), torch.zeros(1, 4, 4))
+    assert torch.equal(likeness(grid, advice), torch.zeros(1, 4, 4))
+    assert not advice.log_scale.any()
+    assert not advice.slope.any()
     torch.nn.init.normal_(controller.out.weight, std=5.0)
-    advice, _ = controller(torch.rand(1, 2, 32), torch.rand(1, 2, 16), torch.rand(1, 2, 8), state)
-    assert modulation(grid, advice).abs().max() <= 4.0
+    advice, _ = controller(*parts, state)
+    assert likeness(grid, advice).abs().max() <= 2.0
+    assert -3 <= advice.log_scale.item() <= 2
 
 
 def test_the_controller_goes_on_where_it_stopped():
     controller = PatchDriveController(dim=32, grid=16, hidden=24)
     torch.nn.init.normal_(controller.out.weight)
-    parts = torch.rand(1, 5, 32), torch.rand(1, 5, 16), torch.rand(1, 5, 8)
+    parts = torch.rand(1, 5, 32), torch.rand(1, 5, 16), torch.rand(1, 5, N_STATISTICS)
     whole, _ = controller(*parts)
     _, state = controller(*(p[:, :2] for p in parts))
     rest, _ = controller(*(p[:, 2:] for p in parts), state)
