@@ -18,7 +18,7 @@ from geopdn.errors import CheckpointError
 CONTROLLER = "patch_drive_controller."  # what the names of its weights begin with
 N_STATISTICS = 11
 LIKENESS_LIMIT = 2.0  # of the log factor by what a cell looks like
-SCALE_LIMITS = (-3.0, 2.0)  # of that on all cells
+SCALE_LIMITS = (-2.0, 1.5)  # of that on all cells
 SLOPE_LIMIT = 1.0  # of that for each decade of a cell's rate
 FAINT = 0.01  # objects a cell; rates are told from it in decades
 DECADES = (-3.0, 2.0)

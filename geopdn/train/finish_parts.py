@@ -18,7 +18,15 @@ from geopdn.evaluate.bench import LOW_SCORE
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.storage import pack, unpack
 from geopdn.model.torch_network import TorchNetwork
-from geopdn.model.weights import LoadedModel, arrays_of, is_controller, is_overview, is_temporal, save_weights
+from geopdn.model.weights import (
+    LoadedModel,
+    arrays_of,
+    is_controller,
+    is_overview,
+    is_temporal,
+    load_weights,
+    save_weights,
+)
 from geopdn.train.calibrate import fit_dates, fit_saliency
 from geopdn.train.check import check, side
 from geopdn.train.costs import measure_costs
@@ -123,7 +131,8 @@ def _drive(part: Part, config: TrainConfig, scenes: Sequence[LabelledScene], *, 
     net.config = part.earlier.net.config.model_copy(update={"controller": True})
     net.graphs = part.earlier.net.graphs
     header = replace(header, model=net.config, training={**header.training, "drive": part.provenance})
-    model = LoadedModel(net, header, "training")
+    save_weights(net, header, path, base=part.base, anew=is_controller)
+    model = load_weights(path)  # as its users search with it
     scores: dict[str, Any] = {}
     for place in sorted({scene.place for scene in side(scenes, "validation")}):
         chosen = [scene for scene in side(scenes, "validation") if scene.place == place]
