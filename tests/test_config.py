@@ -23,7 +23,9 @@ def test_every_shipped_configuration_is_valid():
         assert config.name == path.stem.removesuffix(f"-{config.training.only}")  # added to weights of that name
 
 
-@pytest.mark.parametrize("stem", ["aircraft-50cm-overview", "aircraft-50cm-dates", "vessels-sentinel2"])
+@pytest.mark.parametrize(
+    "stem", ["aircraft-50cm-overview", "aircraft-50cm-dates", "aircraft-50cm-drive", "vessels-sentinel2"]
+)
 def test_shipped_weights_go_on_by_a_shipped_configuration(stem):
     config = load_train_config(next(path for path in SHIPPED if path.stem == stem))
     assert same_weights(config.model) == same_weights(read_header(find_weights(config.name)).model)

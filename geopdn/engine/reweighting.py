@@ -158,7 +158,7 @@ class Reweighting:
         for rows in coverage.strips():
             lines = np.minimum(np.arange(rows.start, rows.stop) // cells, likeness.shape[0] - 1)
             rate = coverage.prior[:, rows].sum(0) * np.exp(log_factor[rows])
-            log_factor[rows] += advice.log_factors(likeness[lines][:, cols], rate)
+            log_factor[rows] += advice.heeded(likeness[lines][:, cols], rate)
 
 
 def _strata(coverage: Coverage) -> Strata:

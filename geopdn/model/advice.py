@@ -101,13 +101,23 @@ class Advice:
         return np.asarray(like.clip(-LIKENESS_LIMIT, LIKENESS_LIMIT), np.float32)
 
     def log_factors(self, likeness: Floats, rate: NDArray[np.floating]) -> Floats:
-        """Log factors `[h, w]` on the rates of cells.
+        """Log factors `[h, w]` on the rates of cells, as it was learnt.
 
         Args:
             likeness: `[h, w]` see `likeness`, at the cells.
             rate: `[h, w]` expected objects a cell, as the evidence alone says.
         """
         return np.asarray(likeness + np.float32(self.log_scale) + np.float32(self.slope) * strength(rate), np.float32)
+
+    def heeded(self, likeness: Floats, rate: NDArray[np.floating]) -> Floats:
+        """The part of `log_factors` that a search follows.
+
+        Advice lowers what is faint alone: in full up to a rate of `FAINT`, not at all from ten times that. Of strong
+        rates windows have seen enough for the evidence to judge by; a controller that learnt on ground where they are
+        true less often would end a search too early (docs/experiments.md, 70).
+        """
+        factors = self.log_factors(likeness, rate)
+        return np.where(factors < 0, factors * (1 - strength(rate)).clip(0, 1), factors)
 
 
 def strength(rate: NDArray[np.floating]) -> Floats:

@@ -3,7 +3,7 @@
 The greedy search that knows the truth takes windows by what they hold. Among the windows of a scene, the likelihood of
 that choice is the multinomial of the counts, which is the Poisson likelihood of the counts given their sum; with the
 sum's own it tells when to stop. So the controller imitates that greedy on the states of real searches by the Poisson
-likelihood of what was not seen, on top of what the evidence says (docs/experiments.md, 69).
+likelihood of what was not seen, on top of what the evidence says (docs/experiments.md, 70).
 """
 
 from __future__ import annotations

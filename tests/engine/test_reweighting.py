@@ -43,7 +43,9 @@ def scene(tmp_path_factory):
 
 def model_saying(log_scale: float, *, controller: bool = True):
     """One whose controller says the same whatever it is told."""
-    config = exact_config(bands=("1",), high=float(HIGH), pixel_size_m=0.5).model_copy(update={"controller": controller})
+    config = exact_config(bands=("1",), high=float(HIGH), pixel_size_m=0.5).model_copy(
+        update={"controller": controller}
+    )
     model = exact_model(config)
     with torch.no_grad():
         model.net.patch_drive_controller.out.bias[-2] = log_scale

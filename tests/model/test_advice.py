@@ -8,7 +8,7 @@ import torch
 
 from geopdn.config import ModelConfig
 from geopdn.errors import CheckpointError
-from geopdn.model.advice import DECADES, LIKENESS_LIMIT, SCALE_LIMITS, SLOPE_LIMIT, Controller, Told, strength
+from geopdn.model.advice import DECADES, LIKENESS_LIMIT, SCALE_LIMITS, SLOPE_LIMIT, Advice, Controller, Told, strength
 from geopdn.model.controller import likeness
 from geopdn.model.controller import strength as strength_of_tensor
 from geopdn.model.patchdrivenet import PatchDriveNet
@@ -82,6 +82,13 @@ def test_the_most_that_it_may_say_is_bounded():
     assert SCALE_LIMITS[0] <= advice.log_scale <= SCALE_LIMITS[1]
     assert abs(advice.slope) <= SLOPE_LIMIT
     np.testing.assert_allclose(strength(np.array([0.0, 1e-30, 0.01, 0.1, 1e9])), [DECADES[0], DECADES[0], 0, 1, 2])
+
+
+def test_a_search_lets_it_lower_faint_rates_alone():
+    rate = np.array([[1e-6, 0.01, 10**-1.5, 0.1, 3.0]])
+    query, like = np.zeros(16, np.float32), np.zeros(rate.shape, np.float32)
+    np.testing.assert_allclose(Advice(query, -1.0, 0.0).heeded(like, rate), [[-1, -1, -0.5, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(Advice(query, 0.5, 0.0).heeded(like, rate), np.full(rate.shape, 0.5))
 
 
 def test_its_numbers_are_finite_where_nothing_is_found_or_expected():
