@@ -191,7 +191,7 @@ def test_files_say_what_they_are_and_nothing_of_the_machine(model, exported):
         assert ("det_type" in keys) == (name == "detector")
         assert b"site-packages" not in part.content
         assert str(Path(export.__file__).parents[1]).encode() not in part.content
-        assert part.difference < 1e-5
+        assert part.difference < 5e-5  # 1e-5 or less with AVX2, 1.4e-5 with AVX-512
     keys = {key: json.loads(value) for key, value in metadata(exported["detector"]).items() if key in KEYS}
     assert keys == KEYS
 

@@ -157,8 +157,7 @@ def test_graphs_are_kept_in_the_file_without_weights(model, path, tmp_path) -> N
 
 def test_what_only_torch_can_do_is_torchs(model, monkeypatch) -> None:
     assert network_of(model).runtime == "onnxruntime"
-    for reason in ("dates", "controller"):
-        assert network_of(model, **{reason: True}).runtime == "torch"
+    assert network_of(model, dates=True).runtime == "torch"
     assert network_of(LoadedModel(model.net, model.header, "changing")).runtime == "torch"
     kinds = (WindowKind(extent=384, level=1, halo=32),)
     others = replace(model.header, model=model.header.model.model_copy(update={"kinds": kinds}))
