@@ -40,7 +40,7 @@ class Brought:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
-    """A round as the controller learns from it: nothing of it may be kept without a copy.
+    """A round as the controller learns from it. The grid is a copy; log factors and coverage change after the call.
 
     Attributes:
         told: what it is told, None where no window was read.
@@ -59,7 +59,7 @@ Watch = Callable[[Turn], None]
 
 
 class Reweighting:
-    """Of one search.
+    """What one search makes of its rounds: log factors on the rates of what has not been seen.
 
     Args:
         coverage: its state.

@@ -71,7 +71,7 @@ def finish_part(
     Returns:
         The scores that stand in the header.
     """
-    finish = {"dates": _dates, "drive": _drive, "overview": _overview}[config.training.only or "overview"]
+    finish = {"dates": _dates, "drive": _drive, "overview": _overview}[str(config.training.only)]
     return finish(part, config, scenes, path=path, say=say)
 
 
