@@ -89,6 +89,13 @@ def likeness(grid: Tensor, advice: DriveAdvice) -> Tensor:
     return limited
 
 
-def strength(rate: Tensor) -> Tensor:
-    """Decades of a rate above `FAINT`, within `DECADES`."""
-    return torch.log10(rate.clamp_min(LEAST_RATE) / FAINT).clamp(*DECADES)
+def log_factors(like: Tensor, advice: DriveAdvice, rate: Tensor) -> Tensor:
+    """Log factors on the rates of cells of one scene, of any shape; as `geopdn.model.advice.Advice.log_factors`.
+
+    Args:
+        like: see `likeness`, at the cells.
+        advice: of a batch of one.
+        rate: expected objects a cell.
+    """
+    strength = torch.log10(rate.clamp_min(LEAST_RATE) / FAINT).clamp(*DECADES)
+    return like + advice.log_scale + advice.slope * strength

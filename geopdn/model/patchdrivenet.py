@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from geopdn.config import DENSE_SIDE, ModelConfig, RadiometryConfig, WindowKind
 from geopdn.model.advice import Told
 from geopdn.model.backbones import SLIM, make_backbone
-from geopdn.model.controller import DriveAdvice, PatchDriveController, likeness, strength
+from geopdn.model.controller import DriveAdvice, PatchDriveController, likeness, log_factors
 from geopdn.model.decoded import Decoded, decode
 from geopdn.model.folded import FOLDABLE, folded
 from geopdn.model.fusion import Fusion, sample_grid
@@ -303,7 +303,7 @@ class PatchDriveNet(nn.Module):
     @staticmethod
     def _modulated(grid: Tensor, advice: DriveAdvice, rate: Tensor) -> Tensor:
         like = F.interpolate(likeness(grid, advice)[:, None], size=rate.shape[-2:], mode="nearest")[0, 0]
-        return (like + advice.log_scale + advice.slope * strength(rate.sum(0))).exp()
+        return log_factors(like, advice, rate.sum(0)).exp()
 
     def _keep_core(self, found: Columns, item: Selected, h: int, w: int) -> Columns:
         kind = self.config.kinds[item.kind]

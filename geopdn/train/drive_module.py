@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geopdn.config import TrainConfig
-from geopdn.model.controller import DriveAdvice, likeness, strength
+from geopdn.model.controller import DriveAdvice, likeness, log_factors
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.train.episodes import Episode, Unseen
 from geopdn.train.optimiser import optimiser_of
@@ -86,12 +86,8 @@ def unseen_loss(unseen: Unseen, advice: DriveAdvice | None) -> Tensor:
         device = advice.query.device
         like = likeness(unseen.grid[None].to(device), advice)[0]
         log_rate = log_rate.to(device)
-        log_rate = (
-            log_rate
-            + like[unseen.row.to(device).int(), unseen.col.to(device).int()]
-            + advice.log_scale[0]
-            + advice.slope[0] * strength(log_rate.exp())
-        )
+        like = like[unseen.row.to(device).int(), unseen.col.to(device).int()]
+        log_rate = log_rate + log_factors(like, advice, log_rate.exp())
     count = unseen.count.float().to(log_rate.device)
     left, there = log_rate.exp().sum(), count.sum()
     cells = left - (count * log_rate).sum()

@@ -9,8 +9,7 @@ import torch
 from geopdn.config import ModelConfig
 from geopdn.errors import CheckpointError
 from geopdn.model.advice import DECADES, LIKENESS_LIMIT, SCALE_LIMITS, SLOPE_LIMIT, Advice, Controller, Told, strength
-from geopdn.model.controller import likeness
-from geopdn.model.controller import strength as strength_of_tensor
+from geopdn.model.controller import likeness, log_factors
 from geopdn.model.patchdrivenet import PatchDriveNet
 from geopdn.model.torch_network import TorchNetwork
 from geopdn.model.weights import arrays_of
@@ -62,7 +61,7 @@ def test_arrays_say_what_torch_says_round_after_round():
             tensors = (torch.from_numpy(v)[None] for v in (brought.pooled, brought.context, brought.statistics()))
             theirs, hidden = module(*tensors, hidden)
             like = likeness(torch.from_numpy(grid)[None], theirs)[0]
-            factors = like + theirs.log_scale + theirs.slope * strength_of_tensor(torch.from_numpy(rate))
+            factors = log_factors(like, theirs, torch.from_numpy(rate))
         np.testing.assert_allclose(advice.likeness(grid), like, atol=1e-4)
         np.testing.assert_allclose(advice.log_factors(advice.likeness(grid), rate), factors, atol=1e-4)
 
